@@ -1,0 +1,5 @@
+//! Parallel Nova with CycleFold on BN254/Grumpkin.
+
+pub mod curve;
+pub mod poseidon;
+pub mod srs;
