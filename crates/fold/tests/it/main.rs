@@ -1,0 +1,4 @@
+//! Integration tests of the folding scheme.
+
+mod chain;
+mod common;
