@@ -2,11 +2,9 @@
 
 use crate::binding::BindingTree;
 use crate::circuit::merge::{self, ChildWitness, MergeWitness, nil_state};
-use crate::curve::Fr;
+use crate::curve::{Fr, G1Affine};
 use crate::error::Error;
-use crate::instance::{
-    CfAccumulator, CfHint, FreshInstance, RelaxedInstance, fold_state, point_elements,
-};
+use crate::instance::{CfAccumulator, CfHint, FreshInstance, RelaxedInstance, fold_state, point_elements};
 use crate::params::{Parameters, ProverParameters, nil_child};
 use crate::proof::{MergePart, RangeProof};
 use crate::r1cs::{FreshWitness, RelaxedWitness};
@@ -62,10 +60,7 @@ fn finish<F: StepFunction>(
     let own = if proof.is_merged() { &mut m.instance } else { &mut s.instance };
     let claims = own.fold_claims(&fresh, &proof.t, &r);
     *own = own.fold(&fresh, &claims, &r);
-    let ops = [
-        cf.fold(&prover.cf, &mut state, &claims[0], rng)?,
-        cf.fold(&prover.cf, &mut state, &claims[1], rng)?,
-    ];
+    let ops = [cf.fold(&prover.cf, &mut state, &claims[0], rng)?, cf.fold(&prover.cf, &mut state, &claims[1], rng)?];
     let witness = ChildWitness {
         is_merge: proof.is_merged(),
         binding: proof.binding(),
@@ -86,12 +81,9 @@ fn finish<F: StepFunction>(
 /// The group operations that merge one pair of accumulators.
 fn merge_accumulators<F: StepFunction>(
     params: &ProverParameters<F>,
-    left: &Accumulator,
-    right: &Accumulator,
-    t: &crate::curve::G1Affine,
-    r: &FoldChallenge,
-    cf: &mut CfAccumulator,
-    state: &mut Fr,
+    (left, right): (&Accumulator, &Accumulator),
+    (t, r): (&G1Affine, &FoldChallenge),
+    (cf, state): (&mut CfAccumulator, &mut Fr),
     rng: &mut (impl CryptoRng + RngCore),
 ) -> Result<(RelaxedInstance, [CfHint; 3]), Error> {
     let claims = left.instance.merge_claims(&right.instance, t, r);
@@ -169,9 +161,9 @@ pub fn merge<F: StepFunction>(
     let mut cf = l.cf;
     cf.merge(&r_child.cf, &t_cf, rho_from_hash(&state));
     let (running_s, ops_s) =
-        merge_accumulators(prover, &l.s, &r_child.s, &t_s.commitment, &r, &mut cf, &mut state, rng)?;
+        merge_accumulators(prover, (&l.s, &r_child.s), (&t_s.commitment, &r), (&mut cf, &mut state), rng)?;
     let (running_m, ops_m) =
-        merge_accumulators(prover, &l.m, &r_child.m, &t_m.commitment, &r, &mut cf, &mut state, rng)?;
+        merge_accumulators(prover, (&l.m, &r_child.m), (&t_m.commitment, &r), (&mut cf, &mut state), rng)?;
     let mut witness_s = l.s.witness;
     witness_s.fold_relaxed(&r_child.s.witness, &t_s, r.effective);
     let mut witness_m = l.m.witness;

@@ -120,9 +120,7 @@ impl BindingTree {
     pub fn count(&self) -> u64 {
         match self {
             Self::Leaf { count, .. } => *count,
-            Self::Node { left, right } => {
-                left.count().saturating_add(right.as_ref().map_or(0, |tree| tree.count()))
-            }
+            Self::Node { left, right } => left.count().saturating_add(right.as_ref().map_or(0, |tree| tree.count())),
         }
     }
 

@@ -137,11 +137,7 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn length(&mut self, what: &'static str, limit: usize) -> Result<usize, Error> {
         let found = self.u64(what)?;
-        if found <= limit as u64 {
-            Ok(found as usize)
-        } else {
-            Err(Error::Limit { what, limit: limit as u64, found })
-        }
+        if found <= limit as u64 { Ok(found as usize) } else { Err(Error::Limit { what, limit: limit as u64, found }) }
     }
 
     pub(crate) fn string(&mut self, what: &'static str, limit: usize) -> Result<String, Error> {
@@ -204,9 +200,8 @@ impl<'a> Reader<'a> {
                 .take("entries", 8 * nnz)?
                 .chunks_exact(8)
                 .map(|pair| {
-                    let [column, coefficient] = [0, 4].map(|i| {
-                        u32::from_le_bytes(pair[i..i + 4].try_into().expect("4 bytes"))
-                    });
+                    let [column, coefficient] =
+                        [0, 4].map(|i| u32::from_le_bytes(pair[i..i + 4].try_into().expect("4 bytes")));
                     (column, coefficient)
                 })
                 .collect();

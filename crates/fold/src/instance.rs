@@ -1,9 +1,7 @@
 //! Committed instances, natively: fresh and relaxed ones on BN254, and the lazily accumulated one of CycleFold.
 
 use crate::circuit::cyclefold::{self, CF_IO, CfClaim};
-use crate::curve::{
-    CommitmentKey, Fq, Fr, G1Affine, Gk, GkAffine, LIMBS, from_limbs, to_limbs,
-};
+use crate::curve::{CommitmentKey, Fq, Fr, G1Affine, Gk, GkAffine, LIMBS, from_limbs, to_limbs};
 use crate::error::Error;
 use crate::r1cs::{CrossTerm, FreshWitness, RelaxedWitness, Shape};
 use crate::transcript::{self, FoldChallenge, rho_from_hash};
@@ -66,12 +64,7 @@ impl RelaxedInstance {
     /// The folded instance, with the commitments that [`RelaxedInstance::fold_claims`] found.
     #[must_use]
     pub fn fold(&self, fresh: &FreshInstance, claims: &[CfClaim; 2], r: &FoldChallenge) -> Self {
-        Self {
-            comm_w: claims[0].p3,
-            comm_e: claims[1].p3,
-            u: self.u + r.effective,
-            x: self.x + r.effective * fresh.x,
-        }
+        Self { comm_w: claims[0].p3, comm_e: claims[1].p3, u: self.u + r.effective, x: self.x + r.effective * fresh.x }
     }
 
     /// The three group operations that merge `other` in: `W + r W2`, `V = t + r E2` and `E + r V`.
@@ -141,11 +134,7 @@ impl CfInstance {
     /// The same scalars with canonical limbs.
     #[must_use]
     fn reduced(&self) -> Self {
-        Self {
-            u: to_limbs(&self.u_scalar()),
-            x: self.x_scalars().map(|x| to_limbs(&x)),
-            ..*self
-        }
+        Self { u: to_limbs(&self.u_scalar()), x: self.x_scalars().map(|x| to_limbs(&x)), ..*self }
     }
 
     fn fold_commitments(&mut self, w: &GkAffine, e: &GkAffine, rho: u128) {
@@ -213,10 +202,7 @@ pub struct CfAccumulator {
 impl CfAccumulator {
     /// The default accumulator.
     pub fn default_for(cf: &CfParameters) -> Self {
-        Self {
-            instance: CfInstance::default_for(&cf.key.h),
-            witness: RelaxedWitness::default_for(&cf.shape),
-        }
+        Self { instance: CfInstance::default_for(&cf.key.h), witness: RelaxedWitness::default_for(&cf.shape) }
     }
 
     /// Proves `claim`, folds it in and moves the transcript on.
@@ -235,12 +221,8 @@ impl CfAccumulator {
         let running = (self.instance.u_scalar(), &self.instance.x_scalars()[..]);
         let t = self.witness.cross_term(&cf.shape, &cf.key, running, (&fresh, &claim.io()), rng);
         let hint = CfHint { p3: claim.p3, w, t: t.commitment };
-        *state = transcript::cyclefold_state(
-            *state,
-            &point_elements(&hint.p3),
-            [hint.w.x, hint.w.y],
-            [hint.t.x, hint.t.y],
-        );
+        *state =
+            transcript::cyclefold_state(*state, &point_elements(&hint.p3), [hint.w.x, hint.w.y], [hint.t.x, hint.t.y]);
         let rho = rho_from_hash(state);
         self.witness.fold(&fresh, &t, Fq::from_u128(rho));
         self.instance.fold(&hint.w, claim, &hint.t, rho);
@@ -283,4 +265,3 @@ pub fn dummy_cf_hint(claim: &CfClaim) -> CfHint {
     let generator = GkAffine::from(Gk::generator());
     CfHint { p3: claim.p3, w: generator, t: generator }
 }
-

@@ -1,11 +1,11 @@
 //! Parameters of a program: shapes, commitment keys and their digest (`docs/spec/folding.md`, section 11).
 
+use crate::circuit::cyclefold::{self, CF_IO, CfClaim};
 use crate::circuit::instance::Blinding;
 use crate::circuit::merge::{self, ChildWitness, MergeWitness};
 use crate::circuit::step::{self, StepWitness};
-use crate::circuit::cyclefold::{self, CF_IO, CfClaim};
 use crate::codec::{Reader, Writer};
-use crate::curve::{CommitmentKey, Fq, Fr, G1, G1Affine, Gk, GkAffine};
+use crate::curve::{CommitmentKey, CycleCurve, Fq, Fr, G1, G1Affine, Gk, GkAffine};
 use crate::error::Error;
 use crate::instance::{CfInstance, CfParameters, FreshInstance, RelaxedInstance, dummy_cf_hint, fold_state};
 use crate::limits::{MAX_ARITY, MAX_CONSTRAINTS};
@@ -155,7 +155,7 @@ fn shape_digest<F: PrimeField>(shape: &Shape<F>) -> [u8; 32] {
     sha256(&out.into_bytes())
 }
 
-fn points_digest<C: crate::curve::CycleCurve>(points: &[C]) -> [u8; 32] {
+fn points_digest<C: CycleCurve>(points: &[C]) -> [u8; 32] {
     let mut out = Writer::default();
     points.iter().for_each(|p| out.point(p));
     sha256(&out.into_bytes())
@@ -218,9 +218,7 @@ fn cf_shape() -> Shape<Fq> {
 }
 
 /// Runs a synthesis with the recorder of shapes.
-fn record(
-    synthesize: impl FnOnce(&mut ShapeCS<Bn256EngineKZG>) -> Result<(), Error>,
-) -> Result<Shape<Fr>, Error> {
+fn record(synthesize: impl FnOnce(&mut ShapeCS<Bn256EngineKZG>) -> Result<(), Error>) -> Result<Shape<Fr>, Error> {
     let mut cs = ShapeCS::<Bn256EngineKZG>::new();
     synthesize(&mut cs)?;
     let (found, limit) = (cs.num_constraints().max(cs.num_aux()), MAX_CONSTRAINTS);
@@ -451,11 +449,7 @@ impl<F: StepFunction> ProverParameters<F> {
         reader.magic(MAGIC, "parameter file")?;
         let parts = Parts::read(reader)?;
         if parts.name != step.name() || parts.arity != step.arity() {
-            return Err(Error::Parameters {
-                what: "the file",
-                expected: step.name(),
-                found: parts.name,
-            });
+            return Err(Error::Parameters { what: "the file", expected: step.name(), found: parts.name });
         }
         let h = reader.point("blinding base")?;
         let h_cf = reader.point("blinding base")?;

@@ -3,7 +3,7 @@
 use crate::binding::{Address, BindingTree, Context, Job, Receipt};
 use crate::circuit::cyclefold::CF_IO;
 use crate::codec::{Reader, Writer};
-use crate::curve::{Fr, G1Affine};
+use crate::curve::{Fq, Fr, G1Affine};
 use crate::error::Error;
 use crate::instance::{CfInstance, FreshInstance, RelaxedInstance};
 use crate::limits::{MAX_DEPTH, MAX_LEAVES, MAX_SEGMENT_STEPS};
@@ -42,7 +42,7 @@ pub struct RangeProof {
     pub(crate) witness: RelaxedWitness<Fr>,
     pub(crate) merge: Option<MergePart>,
     pub(crate) cf: CfInstance,
-    pub(crate) cf_witness: RelaxedWitness<crate::curve::Fq>,
+    pub(crate) cf_witness: RelaxedWitness<Fq>,
     pub(crate) fresh_w: G1Affine,
     pub(crate) t: G1Affine,
 }
@@ -247,8 +247,7 @@ impl RangeProof {
         };
         let cf_witness = read_witness(&mut reader, &params.prover().cf.shape)?;
         reader.finish()?;
-        let proof =
-            Self { parameters, job, tree, start, end, running, witness, merge, cf, cf_witness, fresh_w, t };
+        let proof = Self { parameters, job, tree, start, end, running, witness, merge, cf, cf_witness, fresh_w, t };
         proof.check_form(params)?;
         Ok(proof)
     }
@@ -339,10 +338,7 @@ fn write_relaxed(instance: &RelaxedInstance, witness: &RelaxedWitness<Fr>, out: 
     write_witness(witness, out);
 }
 
-fn read_relaxed(
-    reader: &mut Reader<'_>,
-    shape: &Shape<Fr>,
-) -> Result<(RelaxedInstance, RelaxedWitness<Fr>), Error> {
+fn read_relaxed(reader: &mut Reader<'_>, shape: &Shape<Fr>) -> Result<(RelaxedInstance, RelaxedWitness<Fr>), Error> {
     let instance = RelaxedInstance {
         comm_w: reader.point("commitment")?,
         comm_e: reader.point("commitment")?,

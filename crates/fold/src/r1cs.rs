@@ -66,15 +66,15 @@ pub struct Shape<F> {
     pub(crate) matrices: [SparseMatrix<F>; 3],
 }
 
-/// Rows as a constraint system of nova-snark's frontend records them.
-pub type Rows<F> = [(LinearCombination<F>, LinearCombination<F>, LinearCombination<F>)];
+/// A row as nova-snark's frontend records it: the combinations of A, B and C.
+pub type Row<F> = (LinearCombination<F>, LinearCombination<F>, LinearCombination<F>);
 
 impl<F: PrimeField> Shape<F> {
     /// The shape of recorded rows; `num_io` does not count the constant one.
     ///
     /// # Panics
     /// If a row names a variable beyond the given numbers, or there are more than 2^32 entries.
-    pub fn from_rows(rows: &Rows<F>, num_vars: usize, num_io: usize) -> Self {
+    pub fn from_rows(rows: &[Row<F>], num_vars: usize, num_io: usize) -> Self {
         let column = |index: Index| match index {
             Index::Aux(i) => {
                 assert!(i < num_vars);
@@ -85,7 +85,7 @@ impl<F: PrimeField> Shape<F> {
                 num_vars + i
             }
         };
-        let build = |pick: fn(&(LinearCombination<F>, LinearCombination<F>, LinearCombination<F>)) -> &LinearCombination<F>| {
+        let build = |pick: fn(&Row<F>) -> &LinearCombination<F>| {
             let mut matrix = SparseMatrix::<F>::new();
             let mut known: BTreeMap<Vec<u8>, u32> = BTreeMap::new();
             for (i, c) in matrix.coefficients.iter().enumerate() {
@@ -136,9 +136,10 @@ impl<F: PrimeField> Shape<F> {
         assert_eq!((w.len(), e.len(), x.len()), (self.num_vars, self.num_cons, self.num_io));
         let z = self.assignment(w, u, x);
         let [a, b, c] = &self.matrices;
-        (0..self.num_cons).into_par_iter().with_min_len(ROWS_PER_TASK).find_first(|&i| {
-            a.multiply_row(i, &z) * b.multiply_row(i, &z) != u * c.multiply_row(i, &z) + e[i]
-        })
+        (0..self.num_cons)
+            .into_par_iter()
+            .with_min_len(ROWS_PER_TASK)
+            .find_first(|&i| a.multiply_row(i, &z) * b.multiply_row(i, &z) != u * c.multiply_row(i, &z) + e[i])
     }
 
     /// The cross-term of two satisfied relaxed assignments, from the sum of both (Mova, eprint 2024/1220, section 5.2):
@@ -210,12 +211,7 @@ impl<F: PrimeField> RelaxedWitness<F> {
     /// The default: zero vectors with blinds of one, so that both commitments equal the blinding base and no identity
     /// point ever occurs (`docs/spec/folding.md`, section 2).
     pub fn default_for(shape: &Shape<F>) -> Self {
-        Self {
-            w: vec![F::ZERO; shape.num_vars],
-            e: vec![F::ZERO; shape.num_cons],
-            blind_w: F::ONE,
-            blind_e: F::ONE,
-        }
+        Self { w: vec![F::ZERO; shape.num_vars], e: vec![F::ZERO; shape.num_cons], blind_w: F::ONE, blind_e: F::ONE }
     }
 
     /// Checks the lengths against a shape.

@@ -2,7 +2,7 @@
 
 use crate::binding::{BindingTree, Context};
 use crate::circuit::step::{self, StepWitness};
-use crate::curve::Fr;
+use crate::curve::{Fr, G1Affine};
 use crate::error::Error;
 use crate::instance::{CfAccumulator, FreshInstance, RelaxedInstance, fold_state};
 use crate::limits::MAX_SEGMENT_STEPS;
@@ -124,11 +124,7 @@ impl<'p, F: StepFunction> Segment<'p, F> {
         self.count += 1;
     }
 
-    fn cross_term(
-        &self,
-        fresh: &Fresh,
-        rng: &mut (impl CryptoRng + RngCore),
-    ) -> CrossTerm<crate::curve::G1Affine> {
+    fn cross_term(&self, fresh: &Fresh, rng: &mut (impl CryptoRng + RngCore)) -> CrossTerm<G1Affine> {
         self.witness.cross_term(
             &self.params.step_shape,
             &self.params.key,

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::instance::{RelaxedInstance, fold_state};
 use crate::params::Parameters;
 use crate::proof::RangeProof;
-use crate::r1cs::RelaxedWitness;
+use crate::r1cs::{RelaxedWitness, Shape};
 use crate::step::StepFunction;
 use crate::transcript::FoldChallenge;
 use ff::{Field, PrimeField};
@@ -51,7 +51,7 @@ fn check<'a, F: StepFunction>(params: &Parameters<F>, proof: &'a RangeProof) -> 
         Some(part) => (proof.running, Some((fold(&part.running), &part.witness))),
     };
 
-    let rows = |shape: &crate::r1cs::Shape<Fr>, instance: &RelaxedInstance, witness: &RelaxedWitness<Fr>| {
+    let rows = |shape: &Shape<Fr>, instance: &RelaxedInstance, witness: &RelaxedWitness<Fr>| {
         shape.first_unsatisfied(&witness.w, &witness.e, instance.u, &[instance.x]).is_none()
     };
     if !rows(&prover.step_shape, &s, &proof.witness) {
@@ -65,8 +65,7 @@ fn check<'a, F: StepFunction>(params: &Parameters<F>, proof: &'a RangeProof) -> 
         main.extend(openings_of(witness, m.comm_w, m.comm_e));
     }
     let (cf, witness) = (&proof.cf, &proof.cf_witness);
-    let unsatisfied =
-        prover.cf.shape.first_unsatisfied(&witness.w, &witness.e, cf.u_scalar(), &cf.x_scalars());
+    let unsatisfied = prover.cf.shape.first_unsatisfied(&witness.w, &witness.e, cf.u_scalar(), &cf.x_scalars());
     if unsatisfied.is_some() {
         return Err(Error::Invalid("the CycleFold accumulator is not satisfied"));
     }
@@ -88,16 +87,13 @@ fn open_all<C: CycleCurve>(
     let longest = openings.iter().map(|opening| opening.vector.len()).max().unwrap_or(0);
     let mut sum = vec![C::ScalarExt::ZERO; longest];
     for (opening, gamma) in openings.iter().zip(&gammas) {
-        sum.par_iter_mut()
-            .zip(opening.vector)
-            .with_min_len(2048)
-            .for_each(|(sum, value)| *sum += *gamma * value);
+        sum.par_iter_mut().zip(opening.vector).with_min_len(2048).for_each(|(sum, value)| *sum += *gamma * value);
     }
     let blind: C::ScalarExt = openings.iter().zip(&gammas).map(|(opening, gamma)| opening.blind * gamma).sum();
-    let expected: C::CurveExt =
-        openings.iter().zip(&gammas).fold(C::CurveExt::identity(), |acc, (opening, gamma)| {
-            acc + opening.commitment * *gamma
-        });
+    let expected: C::CurveExt = openings
+        .iter()
+        .zip(&gammas)
+        .fold(C::CurveExt::identity(), |acc, (opening, gamma)| acc + opening.commitment * *gamma);
     C::CurveExt::from(key.commit(&sum, &blind)) == expected
 }
 

@@ -14,7 +14,13 @@ pub struct Squarings {
     per_step: usize,
 }
 
+/// What the name starts with; the number is the version of the circuit.
+const NAME: &str = "squarings/1/";
+
 impl Squarings {
+    /// The most squarings in a step that [`Squarings::from_name`] accepts.
+    pub const MAX_PER_STEP: usize = 1 << 20;
+
     /// The program with `per_step` squarings in each step, at least one.
     ///
     /// # Panics
@@ -22,6 +28,15 @@ impl Squarings {
     pub fn new(per_step: usize) -> Self {
         assert!(per_step > 0, "a step takes at least one squaring");
         Self { per_step }
+    }
+
+    /// The program with this [`StepFunction::name`], as in `squarings/1/10000`; `None` for any other name, and for more
+    /// than [`Squarings::MAX_PER_STEP`] squarings in a step.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let per_step = name.strip_prefix(NAME)?.parse().ok()?;
+        let program = Self { per_step };
+        // Only the spelling that `name` gives: no sign, no leading zeros.
+        ((1..=Self::MAX_PER_STEP).contains(&per_step) && program.name() == name).then_some(program)
     }
 
     /// Squarings in each step.
@@ -34,7 +49,7 @@ impl StepFunction for Squarings {
     type Input = Fr;
 
     fn name(&self) -> String {
-        format!("squarings/1/{}", self.per_step)
+        format!("{NAME}{}", self.per_step)
     }
 
     fn arity(&self) -> usize {
@@ -92,5 +107,37 @@ impl StepFunction for Squarings {
             at: 0,
             reason: "a number is not below its modulus",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leads_back_to_its_program() {
+        for per_step in [1, 10_000, Squarings::MAX_PER_STEP] {
+            let program = Squarings::new(per_step);
+            assert_eq!(Squarings::from_name(&program.name()), Some(program));
+        }
+    }
+
+    #[test]
+    fn other_names_are_refused() {
+        for name in [
+            "",
+            "squarings",
+            "squarings/1/",
+            "squarings/1/0",
+            "squarings/1/01",
+            "squarings/1/+1",
+            "squarings/1/-1",
+            "squarings/1/1 ",
+            "squarings/2/1",
+            "squarings/1/1048577",
+            "squarings/1/99999999999999999999999",
+        ] {
+            assert_eq!(Squarings::from_name(name), None, "{name}");
+        }
     }
 }

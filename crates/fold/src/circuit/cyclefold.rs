@@ -67,10 +67,7 @@ pub fn synthesize<CS: ConstraintSystem<Fq>>(cs: &mut CS, claim: &CfClaim) -> Res
             G1Affine { x, y }
         })
         .collect();
-    let mut acc = (
-        Lc::zero().plus(zeta.square(), &x2),
-        Lc::zero().plus(-Fq::ONE, &y2),
-    );
+    let mut acc = (Lc::zero().plus(zeta.square(), &x2), Lc::zero().plus(-Fq::ONE, &y2));
     let mut sums = (Lc::zero(), Lc::zero());
     let (px, py) = (Lc::from(x2), Lc::from(y2));
     for (i, step) in ladder_trace(start, &signed).iter().enumerate() {

@@ -119,7 +119,8 @@ impl RelaxedVar {
         Ok((Self { w: comm_w, e: comm_e, u, x }, state))
     }
 
-    /// Merges `other` in with cross-term commitment `t` and challenge `r`.
+    /// Merges `other` in with cross-term commitment `t` and challenge `r`; CycleFold's accumulator and transcript take the
+    /// three operations.
     ///
     /// # Errors
     /// Those of the constraint system.
@@ -127,10 +128,8 @@ impl RelaxedVar {
         &self,
         cs: &mut CS,
         other: &Self,
-        t: &ForeignPoint,
-        r: &FoldChallengeVar,
-        cf: &mut CfVar,
-        state: &mut Num<Fr>,
+        (t, r): (&ForeignPoint, &FoldChallengeVar),
+        (cf, state): (&mut CfVar, &mut Num<Fr>),
         hints: &[CfHint; 3],
     ) -> Result<Self, SynthesisError> {
         let w = cf.fold(cs, state, (&self.w, &other.w, r), &hints[0])?;
@@ -182,8 +181,7 @@ impl CfVar {
 
     /// What the hash of a step absorbs, in the order of [`CfInstance::elements`].
     pub fn lcs(&self) -> Vec<Lc<Fr>> {
-        let mut all: Vec<Lc<Fr>> =
-            [self.w.x, self.w.y, self.e.x, self.e.y, self.u.0[0]].map(Lc::from).to_vec();
+        let mut all: Vec<Lc<Fr>> = [self.w.x, self.w.y, self.e.x, self.e.y, self.u.0[0]].map(Lc::from).to_vec();
         all.extend(self.x.iter().flat_map(ForeignNum::lcs));
         all
     }

@@ -138,8 +138,7 @@ impl ChildWitness {
 
         let own = RelaxedVar::select(cs, &is_merge.into(), &running_m, &running_s)?;
         let (folded, state) = own.fold(cs, (&fresh_w, &x), &t, &mut cf, &self.ops)?;
-        let leaf =
-            hash_circuit(cs, Tag::Leaf, &[binding.into(), count.into(), Lc::zero()])?;
+        let leaf = hash_circuit(cs, Tag::Leaf, &[binding.into(), count.into(), Lc::zero()])?;
         Ok(Finished {
             binding: Num::select(cs, &is_merge.into(), &binding.into(), &leaf.into())?,
             depth,
@@ -223,15 +222,12 @@ pub fn synthesize<CS: ConstraintSystem<Fr>>(
     inputs.extend(t_m.lcs());
     let state = hash_circuit(cs, Tag::MergeFold, &inputs)?;
     let r = FoldChallengeVar::from_hash(cs, &state)?;
-    let mut state =
-        hash_circuit(cs, Tag::MergeCycleFold, &[state, t_cf.x, t_cf.y].map(Lc::from))?;
+    let mut state = hash_circuit(cs, Tag::MergeCycleFold, &[state, t_cf.x, t_cf.y].map(Lc::from))?;
     let rho = Rho::from_hash(cs, &state)?;
     let mut cf = left.cf;
     cf.merge(cs, &right.cf, &t_cf, &rho)?;
-    let running_s =
-        left.running_s.merge(cs, &right.running_s, &t_s, &r, &mut cf, &mut state, &witness.ops_s)?;
-    let running_m =
-        left.running_m.merge(cs, &right.running_m, &t_m, &r, &mut cf, &mut state, &witness.ops_m)?;
+    let running_s = left.running_s.merge(cs, &right.running_s, (&t_s, &r), (&mut cf, &mut state), &witness.ops_s)?;
+    let running_m = left.running_m.merge(cs, &right.running_m, (&t_m, &r), (&mut cf, &mut state), &witness.ops_m)?;
 
     let count = Num::alloc(cs, left.count.value + right.count.value)?;
     enforce_equal(cs, &Lc::from(left.count).plus(Fr::ONE, &right.count), &count.into());

@@ -95,8 +95,7 @@ pub fn synthesize<F: StepFunction, CS: ConstraintSystem<Fr>>(
     let cf = cf.default_when(cs, &is_base.into(), &blinding.h_cf)?;
 
     let before: Vec<AllocatedNum<Fr>> = z.iter().map(|num| num.to_allocated()).collect();
-    let after: Vec<Num<Fr>> =
-        step.synthesize(cs, &before, input)?.iter().map(Num::from_allocated).collect();
+    let after: Vec<Num<Fr>> = step.synthesize(cs, &before, input)?.iter().map(Num::from_allocated).collect();
     if after.len() != z.len() {
         return Err(SynthesisError::Unsatisfiable(format!(
             "the step function returned {} state elements, its arity is {}",

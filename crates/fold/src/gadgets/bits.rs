@@ -1,6 +1,6 @@
 //! Ranges, and the bits of a hash output.
 
-use super::num::{Lc, Num, ONE, enforce, enforce_equal};
+use super::num::{Lc, Num, ONE, enforce};
 use crate::curve::{Fr, words};
 use ff::{Field, PrimeField};
 use nova_snark::frontend::{ConstraintSystem, LinearCombination, SynthesisError};
@@ -110,9 +110,4 @@ pub fn recompose<F: PrimeField, CS: ConstraintSystem<F>>(
 /// Enforces `a = b` where `when` is one (one row).
 pub fn enforce_equal_when<F: PrimeField, CS: ConstraintSystem<F>>(cs: &mut CS, when: &Lc<F>, a: &Lc<F>, b: &Lc<F>) {
     enforce(cs, when, &(a.clone() - b), &Lc::zero());
-}
-
-/// Enforces `a = constant` (one row).
-pub fn enforce_constant<F: PrimeField, CS: ConstraintSystem<F>>(cs: &mut CS, a: &Num<F>, constant: F) {
-    enforce_equal(cs, &a.into(), &Lc::constant(constant));
 }

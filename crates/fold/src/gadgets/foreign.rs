@@ -14,10 +14,7 @@ impl ForeignNum {
     ///
     /// # Errors
     /// Those of the constraint system.
-    pub fn alloc_trusted<CS: ConstraintSystem<Fr>>(
-        cs: &mut CS,
-        limbs: &[Fr; LIMBS],
-    ) -> Result<Self, SynthesisError> {
+    pub fn alloc_trusted<CS: ConstraintSystem<Fr>>(cs: &mut CS, limbs: &[Fr; LIMBS]) -> Result<Self, SynthesisError> {
         let [l0, l1, l2] = limbs;
         Ok(Self([Num::alloc(cs, *l0)?, Num::alloc(cs, *l1)?, Num::alloc(cs, *l2)?]))
     }
@@ -101,10 +98,7 @@ impl ForeignPoint {
         no: &Self,
     ) -> Result<Self, SynthesisError> {
         let half = |i: usize| std::array::from_fn(|j| yes[LIMBS * i + j].clone());
-        Ok(Self {
-            x: ForeignNum::select(cs, bit, &half(0), &no.x)?,
-            y: ForeignNum::select(cs, bit, &half(1), &no.y)?,
-        })
+        Ok(Self { x: ForeignNum::select(cs, bit, &half(0), &no.x)?, y: ForeignNum::select(cs, bit, &half(1), &no.y)? })
     }
 
     /// The six limbs, x first.

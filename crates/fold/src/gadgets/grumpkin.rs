@@ -91,12 +91,7 @@ impl GkPoint {
         let sum = Self::alloc_trusted(cs, sum)?;
         enforce(cs, &slope.into(), &dx, &dy);
         enforce(cs, &slope.into(), &slope.into(), &Lc::from(sum.x).plus(Fr::ONE, &self.x).plus(Fr::ONE, &other.x));
-        enforce(
-            cs,
-            &slope.into(),
-            &Lc::from(self.x).plus(-Fr::ONE, &sum.x),
-            &Lc::from(sum.y).plus(Fr::ONE, &self.y),
-        );
+        enforce(cs, &slope.into(), &Lc::from(self.x).plus(-Fr::ONE, &sum.x), &Lc::from(sum.y).plus(Fr::ONE, &self.y));
         Ok(sum)
     }
 
@@ -105,10 +100,7 @@ impl GkPoint {
         let (x, y) = (Lc::from(self.x), Lc::from(self.y));
         let xx = Num::product(cs, &x, &x)?;
         let twice = (Gk::from(self.value()) + self.value()).to_affine();
-        let slope = Num::alloc(
-            cs,
-            xx.value * Fr::from(3) * self.y.value.double().invert().unwrap_or(Fr::ZERO),
-        )?;
+        let slope = Num::alloc(cs, xx.value * Fr::from(3) * self.y.value.double().invert().unwrap_or(Fr::ZERO))?;
         let out = Self::alloc_trusted(cs, &twice)?;
         enforce(cs, &slope.into(), &y.clone().scale(Fr::from(2)), &Lc::zero().plus(Fr::from(3), &xx));
         enforce(cs, &slope.into(), &slope.into(), &Lc::from(out.x).plus(Fr::from(2), &self.x));
@@ -123,15 +115,10 @@ impl GkPoint {
     ///
     /// # Errors
     /// Those of the constraint system.
-    pub fn ladder<CS: ConstraintSystem<Fr>>(
-        &self,
-        cs: &mut CS,
-        bits: &[Num<Fr>],
-    ) -> Result<Self, SynthesisError> {
+    pub fn ladder<CS: ConstraintSystem<Fr>>(&self, cs: &mut CS, bits: &[Num<Fr>]) -> Result<Self, SynthesisError> {
         assert_eq!(bits.len(), RHO_BITS);
         let (plus, minus) = (self.value(), -self.value());
-        let signed: Vec<_> =
-            bits.iter().rev().map(|bit| if bit.value == Fr::ONE { plus } else { minus }).collect();
+        let signed: Vec<_> = bits.iter().rev().map(|bit| if bit.value == Fr::ONE { plus } else { minus }).collect();
         let mut acc = self.double(cs)?;
         let trace = ladder_trace(acc.value(), &signed);
         for (bit, step) in bits.iter().rev().zip(&trace) {
@@ -144,12 +131,7 @@ impl GkPoint {
             let two = Fr::from(2);
             cs.enforce(|| "", |lc| lc + (two, bit.var) - ONE, |lc| lc + y, |lc| lc + y_q.var);
             cs.enforce(|| "", |lc| lc + slope_add.var, |lc| lc + acc.x.var - x, |lc| lc + acc.y.var - y_q.var);
-            cs.enforce(
-                || "",
-                |lc| lc + slope_add.var,
-                |lc| lc + slope_add.var,
-                |lc| lc + x_sum.var + acc.x.var + x,
-            );
+            cs.enforce(|| "", |lc| lc + slope_add.var, |lc| lc + slope_add.var, |lc| lc + x_sum.var + acc.x.var + x);
             cs.enforce(
                 || "",
                 |lc| lc + slope_add.var + slope_double.var,

@@ -89,8 +89,7 @@ fn reduce_with<CS: ConstraintSystem<Fr>>(
     let minus = -Fr::ONE;
     let l = limbs.lcs();
     let carry0 = l[0].clone().plus(minus, &y.0[0]).plus(-q[0], &k[0]).scale(inverse);
-    let carry1 =
-        (l[1].clone() + &carry0).plus(minus, &y.0[1]).plus(-q[1], &k[0]).plus(-q[0], &k[1]).scale(inverse);
+    let carry1 = (l[1].clone() + &carry0).plus(minus, &y.0[1]).plus(-q[1], &k[0]).plus(-q[0], &k[1]).scale(inverse);
     for (carry, shift) in [&carry0, &carry1].into_iter().zip(CARRY_SHIFTS) {
         range(cs, &carry.clone().plus_lc(power_of_two(shift), &Lc::one()), CARRY_WIDTH)?;
     }

@@ -49,9 +49,7 @@ pub enum SrsError {
         part: &'static str,
     },
     /// Bytes follow the last section.
-    #[error(
-        "bytes follow the last of the {sections} sections of the powers-of-tau file; fetch it again"
-    )]
+    #[error("bytes follow the last of the {sections} sections of the powers-of-tau file; fetch it again")]
     TrailingBytes {
         /// Sections the file announces.
         sections: u32,
@@ -69,9 +67,7 @@ pub enum SrsError {
         found: u32,
     },
     /// An implausible number of sections.
-    #[error(
-        "a ptau file has 3 to 16 sections (3 if pruned, 11 if full), this one {found}; fetch it again"
-    )]
+    #[error("a ptau file has 3 to 16 sections (3 if pruned, 11 if full), this one {found}; fetch it again")]
     SectionCount {
         /// The number found.
         found: u32,
@@ -89,9 +85,7 @@ pub enum SrsError {
         section: Section,
     },
     /// A section announces more bytes than any ptau file has.
-    #[error(
-        "section {id} announces {found} bytes, more than the largest ceremony has; fetch the file again"
-    )]
+    #[error("section {id} announces {found} bytes, more than the largest ceremony has; fetch the file again")]
     SectionTooLarge {
         /// The section's number.
         id: u32,
@@ -99,9 +93,7 @@ pub enum SrsError {
         found: u64,
     },
     /// A section's size doesn't fit what the file says about itself.
-    #[error(
-        "{section} has {found} bytes, but must have {min} to {max} in steps of {step}; fetch the file again"
-    )]
+    #[error("{section} has {found} bytes, but must have {min} to {max} in steps of {step}; fetch the file again")]
     SectionSize {
         /// The section.
         section: Section,
@@ -115,9 +107,7 @@ pub enum SrsError {
         step: u64,
     },
     /// Coordinates of another width.
-    #[error(
-        "coordinates of BN254 take 32 bytes, those of this file {found}; pass a BN254 (bn128) file"
-    )]
+    #[error("coordinates of BN254 take 32 bytes, those of this file {found}; pass a BN254 (bn128) file")]
     CoordinateSize {
         /// Bytes for each coordinate.
         found: u32,
@@ -132,9 +122,7 @@ pub enum SrsError {
         found: [u8; 32],
     },
     /// A power no ceremony has.
-    #[error(
-        "the file claims power {found}; a powers-of-tau file has 1 to {MAX_POWER}: fetch it again"
-    )]
+    #[error("the file claims power {found}; a powers-of-tau file has 1 to {MAX_POWER}: fetch it again")]
     Power {
         /// The power found.
         found: u32,
@@ -151,9 +139,7 @@ pub enum SrsError {
         requested: usize,
     },
     /// The file was pruned too far.
-    #[error(
-        "{requested} powers of tau are needed, but this file was pruned to {found}; pass a larger one"
-    )]
+    #[error("{requested} powers of tau are needed, but this file was pruned to {found}; pass a larger one")]
     TooFewPoints {
         /// Points in the file.
         found: u64,
@@ -161,9 +147,7 @@ pub enum SrsError {
         requested: usize,
     },
     /// A coordinate that is not below the prime.
-    #[error(
-        "point {index} of {section} has a coordinate that is not below the prime; fetch the file again"
-    )]
+    #[error("point {index} of {section} has a coordinate that is not below the prime; fetch the file again")]
     Coordinate {
         /// Where the point is.
         section: Section,

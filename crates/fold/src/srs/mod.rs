@@ -42,11 +42,9 @@ pub const MAX_POINTS: usize = (2 << MAX_POWER) - 1;
 /// Fewest powers of tau with which the file's tau can be checked: `G` and `tau * G`.
 pub const MIN_POINTS: usize = 2;
 
-static INSECURE_TAU: LazyLock<Fr> =
-    LazyLock::new(|| Fr::from_uniform_bytes(&Sha512::digest(INSECURE_LABEL).into()));
+static INSECURE_TAU: LazyLock<Fr> = LazyLock::new(|| Fr::from_uniform_bytes(&Sha512::digest(INSECURE_LABEL).into()));
 
-static INSECURE_TAU_G1: LazyLock<G1Affine> =
-    LazyLock::new(|| (G1::generator() * *INSECURE_TAU).to_affine());
+static INSECURE_TAU_G1: LazyLock<G1Affine> = LazyLock::new(|| (G1::generator() * *INSECURE_TAU).to_affine());
 
 /// The name of a file with `n` insecure development powers of tau.
 pub fn insecure_file_name(n: usize) -> String {
@@ -72,10 +70,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InsecureDevelopment => {
-                write!(
-                    f,
-                    "INSECURE development powers of tau: anyone can forge proofs"
-                )
+                write!(f, "INSECURE development powers of tau: anyone can forge proofs")
             }
             Self::Ceremony { sha256, pinned } => {
                 let state = if *pinned { "pinned" } else { "NOT pinned" };
@@ -98,10 +93,7 @@ pub struct Srs {
 
 impl fmt::Debug for Srs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Srs")
-            .field("len", &self.g1.len())
-            .field("origin", &self.origin)
-            .finish_non_exhaustive()
+        f.debug_struct("Srs").field("len", &self.g1.len()).field("origin", &self.origin).finish_non_exhaustive()
     }
 }
 
@@ -122,11 +114,7 @@ impl Srs {
     }
 
     fn from_tau(tau: Fr, n: usize, origin: Origin) -> Self {
-        Self {
-            g1: fixed_base_powers(tau, n),
-            tau_g2: (G2Affine::generator() * tau).to_affine(),
-            origin,
-        }
+        Self { g1: fixed_base_powers(tau, n), tau_g2: (G2Affine::generator() * tau).to_affine(), origin }
     }
 
     /// The powers `tau^i * G1`, lowest first.
@@ -160,32 +148,28 @@ fn fixed_base_powers(tau: Fr, n: usize) -> Vec<G1Affine> {
     const CHUNK: usize = 1024;
     let tables = generator_tables();
     let mut points = vec![G1Affine::default(); n];
-    points
-        .par_chunks_mut(CHUNK)
-        .enumerate()
-        .for_each(|(chunk, out)| {
-            let mut power = tau.pow_vartime([(chunk * CHUNK) as u64]);
-            let sums: Vec<G1> = out
-                .iter()
-                .map(|_| {
-                    let sum = multiply_generator(&tables, power);
-                    power *= tau;
-                    sum
-                })
-                .collect();
-            G1::batch_normalize(&sums, out);
-        });
+    points.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {
+        let mut power = tau.pow_vartime([(chunk * CHUNK) as u64]);
+        let sums: Vec<G1> = out
+            .iter()
+            .map(|_| {
+                let sum = multiply_generator(&tables, power);
+                power *= tau;
+                sum
+            })
+            .collect();
+        G1::batch_normalize(&sums, out);
+    });
     points
 }
 
 /// Entry `[j][d]` is `d * 256^j * G1`.
 fn generator_tables() -> Vec<[G1Affine; 256]> {
     let bytes = Fr::NUM_BITS.div_ceil(8);
-    let bases: Vec<G1> = std::iter::successors(Some(G1::generator()), |base| {
-        Some((0..8).fold(*base, |base, _| base.double()))
-    })
-    .take(bytes as usize)
-    .collect();
+    let bases: Vec<G1> =
+        std::iter::successors(Some(G1::generator()), |base| Some((0..8).fold(*base, |base, _| base.double())))
+            .take(bytes as usize)
+            .collect();
     bases
         .par_iter()
         .map(|base| {

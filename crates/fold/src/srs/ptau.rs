@@ -81,10 +81,7 @@ impl Srs {
         let origin = if g1[1] == *INSECURE_TAU_G1 {
             Origin::InsecureDevelopment
         } else {
-            Origin::Ceremony {
-                sha256: file.sha256,
-                pinned: pinned_sha256.is_some(),
-            }
+            Origin::Ceremony { sha256: file.sha256, pinned: pinned_sha256.is_some() }
         };
         Ok(Self { g1, tau_g2, origin })
     }
@@ -152,10 +149,7 @@ struct RawFile {
 
 impl RawFile {
     fn read(reader: impl Read, n: usize) -> Result<Self, SrsError> {
-        let mut reader = HashingReader {
-            inner: reader,
-            hasher: Sha256::new(),
-        };
+        let mut reader = HashingReader { inner: reader, hasher: Sha256::new() };
         let magic = reader.array("first 12 bytes")?;
         if magic != MAGIC {
             return Err(SrsError::Magic { found: magic });
@@ -206,19 +200,13 @@ impl RawFile {
         let power = self.power()?;
         let (max_g1, max_g2) = ((2u64 << power) - 1, 1u64 << power);
         if n as u64 > max_g1 {
-            return Err(SrsError::PowerTooSmall {
-                power,
-                requested: n,
-            });
+            return Err(SrsError::PowerTooSmall { power, requested: n });
         }
         check_size(Section::TauG1, self.g1.size, G1_BYTES, 0, max_g1)?;
         check_size(Section::TauG2, self.g2.size, G2_BYTES, G2_POINTS, max_g2)?;
         let found = self.g1.size / G1_BYTES;
         if found < n as u64 {
-            return Err(SrsError::TooFewPoints {
-                found,
-                requested: n,
-            });
+            return Err(SrsError::TooFewPoints { found, requested: n });
         }
         Ok(())
     }
@@ -252,13 +240,7 @@ fn split_array<const N: usize>(bytes: &[u8]) -> ([u8; N], &[u8]) {
 fn check_size(section: Section, found: u64, step: u64, min: u64, max: u64) -> Result<(), SrsError> {
     let (min, max) = (min * step, max * step);
     if !found.is_multiple_of(step) || !(min..=max).contains(&found) {
-        return Err(SrsError::SectionSize {
-            section,
-            found,
-            min,
-            max,
-            step,
-        });
+        return Err(SrsError::SectionSize { section, found, min, max, step });
     }
     Ok(())
 }
@@ -280,11 +262,10 @@ impl<R: Read> Read for HashingReader<R> {
 impl<R: Read> HashingReader<R> {
     fn array<const N: usize>(&mut self, part: &'static str) -> Result<[u8; N], SrsError> {
         let mut bytes = [0; N];
-        self.read_exact(&mut bytes)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => SrsError::Truncated { part },
-                _ => SrsError::Read(error),
-            })?;
+        self.read_exact(&mut bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => SrsError::Truncated { part },
+            _ => SrsError::Read(error),
+        })?;
         Ok(bytes)
     }
 
@@ -293,19 +274,10 @@ impl<R: Read> HashingReader<R> {
     }
 
     /// Reads a section and keeps its first `used` bytes. Memory grows with what arrives, never with what is announced.
-    fn section(
-        &mut self,
-        size: u64,
-        used: u64,
-        part: &'static str,
-    ) -> Result<RawSection, SrsError> {
+    fn section(&mut self, size: u64, used: u64, part: &'static str) -> Result<RawSection, SrsError> {
         let used = used.min(size);
         let mut start = Vec::new();
-        let count = self
-            .by_ref()
-            .take(used)
-            .read_to_end(&mut start)
-            .map_err(SrsError::Read)?;
+        let count = self.by_ref().take(used).read_to_end(&mut start).map_err(SrsError::Read)?;
         if (count as u64) < used {
             return Err(SrsError::Truncated { part });
         }
@@ -337,9 +309,7 @@ fn decode_g1(bytes: &[u8]) -> Result<Vec<G1Affine>, SrsError> {
         })
         .collect::<Result<_, _>>()?;
     if points.first() != Some(&G1Affine::generator()) {
-        return Err(SrsError::Generator {
-            section: Section::TauG1,
-        });
+        return Err(SrsError::Generator { section: Section::TauG1 });
     }
     Ok(points)
 }
@@ -353,9 +323,7 @@ fn decode_g2(mut bytes: &[u8]) -> Result<G2Affine, SrsError> {
     };
     let (generator, tau_g2) = (next(0)?, next(1)?);
     if generator != G2Affine::generator() {
-        return Err(SrsError::Generator {
-            section: Section::TauG2,
-        });
+        return Err(SrsError::Generator { section: Section::TauG2 });
     }
     if !has_order_r(tau_g2) {
         return Err(SrsError::Subgroup);
@@ -364,11 +332,7 @@ fn decode_g2(mut bytes: &[u8]) -> Result<G2Affine, SrsError> {
 }
 
 /// `point` is `None` if a coordinate was not below the prime.
-fn check_point<C: CurveAffine>(
-    point: Option<C>,
-    section: Section,
-    index: usize,
-) -> Result<C, SrsError> {
+fn check_point<C: CurveAffine>(point: Option<C>, section: Section, index: usize) -> Result<C, SrsError> {
     let point = point.ok_or(SrsError::Coordinate { section, index })?;
     // halo2curves encodes the identity as (0, 0) and counts it as on the curve.
     if point.is_identity().into() {
@@ -383,15 +347,13 @@ fn check_point<C: CurveAffine>(
 /// Whether `r * point` is the identity, for a point on the twist. (`is_torsion_free` of halo2curves 0.9 prints to stdout.)
 fn has_order_r(point: G2Affine) -> bool {
     let minus_one = (-Fr::ONE).to_repr();
-    let multiple = minus_one
-        .as_ref()
-        .iter()
-        .rev()
-        .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1))
-        .fold(G2::identity(), |sum, bit| {
+    let multiple = minus_one.as_ref().iter().rev().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)).fold(
+        G2::identity(),
+        |sum, bit| {
             let double = sum.double();
             if bit == 1 { double + point } else { double }
-        });
+        },
+    );
     (multiple + point).is_identity().into()
 }
 
@@ -399,11 +361,7 @@ fn has_order_r(point: G2Affine) -> bool {
 ///
 /// With random rho_i of 128 bits: e(sum rho_i g1[i+1], G2) = e(sum rho_i g1[i], tau G2). If some g1[i+1] is not
 /// tau * g1[i], this holds for at most one value of rho_i, whatever the others are.
-fn check_powers(
-    g1: &[G1Affine],
-    tau_g2: G2Affine,
-    rng: &mut (impl CryptoRng + RngCore),
-) -> Result<(), SrsError> {
+fn check_powers(g1: &[G1Affine], tau_g2: G2Affine, rng: &mut (impl CryptoRng + RngCore)) -> Result<(), SrsError> {
     if let Some(index) = (1..g1.len()).find(|&index| g1[index] == g1[0]) {
         return Err(SrsError::Degenerate { index });
     }
@@ -413,13 +371,9 @@ fn check_powers(
         || msm_parallel(&weights, &g1[..weights.len()]).to_affine(),
         || msm_parallel(&weights, &g1[1..]).to_affine(),
     );
-    let quotient = Bn256::multi_miller_loop(&[(&high, &G2Affine::generator()), (&-low, &tau_g2)])
-        .final_exponentiation();
-    if bool::from(quotient.is_identity()) {
-        Ok(())
-    } else {
-        Err(SrsError::NotPowersOfTau)
-    }
+    let quotient =
+        Bn256::multi_miller_loop(&[(&high, &G2Affine::generator()), (&-low, &tau_g2)]).final_exponentiation();
+    if bool::from(quotient.is_identity()) { Ok(()) } else { Err(SrsError::NotPowersOfTau) }
 }
 
 /// A uniform 128-bit number.

@@ -51,10 +51,7 @@ fn bytes_of(srs: &Srs) -> Vec<u8> {
 
 /// A file as a ceremony would make it: its tau is not the development tau.
 fn ceremony(tau: Fr, n: usize) -> Vec<u8> {
-    let origin = Origin::Ceremony {
-        sha256: [0; 32],
-        pinned: false,
-    };
+    let origin = Origin::Ceremony { sha256: [0; 32], pinned: false };
     bytes_of(&Srs::from_tau(tau, n, origin))
 }
 
@@ -96,11 +93,7 @@ fn file(sections: &[Vec<u8>]) -> Vec<u8> {
 /// The sections of a pruned file of [`N`] points, without their ids and sizes.
 fn contents() -> [Vec<u8>; 3] {
     let bytes = ceremony_file();
-    [
-        bytes[N8..TAU_G1].to_vec(),
-        bytes[G1_POINTS..tau_g2(N)].to_vec(),
-        bytes[g2_point(N, 0)..].to_vec(),
-    ]
+    [bytes[N8..TAU_G1].to_vec(), bytes[G1_POINTS..tau_g2(N)].to_vec(), bytes[g2_point(N, 0)..].to_vec()]
 }
 
 /// A point of the twist whose order is not r.
@@ -146,14 +139,9 @@ fn file_layout_is_that_of_snarkjs() {
     let bytes = ceremony_file();
     assert_eq!(bytes.len(), 64 * N + 344);
     assert_eq!(&bytes[..HEADER], b"ptau\x01\0\0\0\x03\0\0\0");
-    assert_eq!(
-        bytes[HEADER..PRIME],
-        [&[1, 0, 0, 0, 40][..], &[0; 7], &[32, 0, 0, 0]].concat()
-    );
+    assert_eq!(bytes[HEADER..PRIME], [&[1, 0, 0, 0, 40][..], &[0; 7], &[32, 0, 0, 0]].concat());
     let prime: BigUint =
-        "21888242871839275222246405745257275088696311157297823662689037894645226208583"
-            .parse()
-            .unwrap();
+        "21888242871839275222246405745257275088696311157297823662689037894645226208583".parse().unwrap();
     assert_eq!(bytes[PRIME..POWER], prime.to_bytes_le());
     assert_eq!(bytes[POWER..TAU_G1], [4, 0, 0, 0]);
     // Montgomery form: the generator (1, 2) is stored as 2^256 and 2 * 2^256 mod q.
@@ -181,11 +169,7 @@ fn full_files_are_read() {
     let header = [&pruned[N8..POWER], &power.to_le_bytes()].concat();
     let mut g2 = pruned[g2_point(15, 0)..].to_vec();
     g2.resize(128 << power, 0xff);
-    let mut sections = vec![
-        section(1, &header),
-        section(2, &pruned[G1_POINTS..tau_g2(15)]),
-        section(3, &g2),
-    ];
+    let mut sections = vec![section(1, &header), section(2, &pruned[G1_POINTS..tau_g2(15)]), section(3, &g2)];
     sections.extend([4, 5, 6, 7, 12, 13, 14, 15].map(|id| section(id, &[7; 100])));
     assert_eq!(sections.len(), 11);
     let full = file(&sections);
@@ -199,20 +183,14 @@ fn full_files_are_read() {
     sections.extend([section(2, &g1), section(3, &g2)]);
     let bytes = file(&sections);
     assert_eq!(bytes.len(), 64 * N + 440);
-    assert_eq!(
-        read(&bytes, N).unwrap().g1(),
-        read(&ceremony_file(), N).unwrap().g1()
-    );
+    assert_eq!(read(&bytes, N).unwrap().g1(), read(&ceremony_file(), N).unwrap().g1());
 }
 
 #[test]
 fn sections_may_come_in_any_order() {
     let [header, g1, g2] = contents();
     let bytes = file(&[section(3, &g2), section(2, &g1), section(1, &header)]);
-    assert_eq!(
-        read(&bytes, N).unwrap().g1(),
-        read(&ceremony_file(), N).unwrap().g1()
-    );
+    assert_eq!(read(&bytes, N).unwrap().g1(), read(&ceremony_file(), N).unwrap().g1());
 }
 
 #[test]
@@ -267,25 +245,10 @@ fn wrong_counts_are_refused() {
     for n in [0, 1, MAX_POINTS + 1, usize::MAX] {
         assert_error!(read(&bytes, n).unwrap_err(), SrsError::PointCount { requested } if requested == n);
     }
-    assert_error!(
-        read(&bytes, N + 1).unwrap_err(),
-        SrsError::TooFewPoints {
-            found: 16,
-            requested: 17
-        }
-    );
-    assert_error!(
-        read(&bytes, 32).unwrap_err(),
-        SrsError::PowerTooSmall {
-            power: 4,
-            requested: 32
-        }
-    );
+    assert_error!(read(&bytes, N + 1).unwrap_err(), SrsError::TooFewPoints { found: 16, requested: 17 });
+    assert_error!(read(&bytes, 32).unwrap_err(), SrsError::PowerTooSmall { power: 4, requested: 32 });
     // Nothing is allocated for points that aren't there.
-    assert_error!(
-        read(&bytes, MAX_POINTS).unwrap_err(),
-        SrsError::PowerTooSmall { .. }
-    );
+    assert_error!(read(&bytes, MAX_POINTS).unwrap_err(), SrsError::PowerTooSmall { .. });
 }
 
 #[test]
@@ -298,77 +261,37 @@ fn development_powers_need_two_points() {
 fn wrong_framing_is_refused() {
     assert_error!(error_with(0, b"ptaU"), SrsError::Magic { found } if &found == b"ptaU");
     assert_error!(error_with(VERSION, &[2]), SrsError::Version { found: 2 });
-    assert_error!(
-        error_with(SECTIONS, &[2]),
-        SrsError::SectionCount { found: 2 }
-    );
-    assert_error!(
-        error_with(SECTIONS, &[17]),
-        SrsError::SectionCount { found: 17 }
-    );
+    assert_error!(error_with(SECTIONS, &[2]), SrsError::SectionCount { found: 2 });
+    assert_error!(error_with(SECTIONS, &[17]), SrsError::SectionCount { found: 17 });
     assert_error!(error_with(SECTIONS, &[4]), SrsError::Truncated { .. });
-    assert_error!(
-        error_with(TAU_G1, &[1]),
-        SrsError::DuplicateSection { id: 1 }
-    );
-    assert_error!(
-        error_with(HEADER, &[9]),
-        SrsError::MissingSection {
-            section: Section::Header
-        }
-    );
-    assert_error!(
-        error_with(TAU_G1, &[9]),
-        SrsError::MissingSection {
-            section: Section::TauG1
-        }
-    );
-    assert_error!(
-        error_with(tau_g2(N), &[9]),
-        SrsError::MissingSection {
-            section: Section::TauG2
-        }
-    );
+    assert_error!(error_with(TAU_G1, &[1]), SrsError::DuplicateSection { id: 1 });
+    assert_error!(error_with(HEADER, &[9]), SrsError::MissingSection { section: Section::Header });
+    assert_error!(error_with(TAU_G1, &[9]), SrsError::MissingSection { section: Section::TauG1 });
+    assert_error!(error_with(tau_g2(N), &[9]), SrsError::MissingSection { section: Section::TauG2 });
 
     let mut trailing = ceremony_file();
     trailing.push(0);
-    assert_error!(
-        read(&trailing, N).unwrap_err(),
-        SrsError::TrailingBytes { sections: 3 }
-    );
+    assert_error!(read(&trailing, N).unwrap_err(), SrsError::TrailingBytes { sections: 3 });
 }
 
 #[test]
 fn wrong_section_sizes_are_refused() {
     for start in [HEADER, TAU_G1, tau_g2(N)] {
-        assert_error!(
-            error_with(start + 4, &[0xff; 8]),
-            SrsError::SectionTooLarge { .. }
-        );
+        assert_error!(error_with(start + 4, &[0xff; 8]), SrsError::SectionTooLarge { .. });
         // The largest size that isn't refused at once: no memory may be taken for it.
         let size = (1u64 << 40).to_le_bytes();
         assert_error!(error_with(start + 4, &size), SrsError::Truncated { .. });
     }
     let [header, g1, g2] = contents();
-    let read = |header: &[u8], g1: &[u8], g2: &[u8]| {
-        read(
-            &file(&[section(1, header), section(2, g1), section(3, g2)]),
-            N,
-        )
-    };
+    let read =
+        |header: &[u8], g1: &[u8], g2: &[u8]| read(&file(&[section(1, header), section(2, g1), section(3, g2)]), N);
     assert!(read(&header, &g1, &g2).is_ok());
 
     let wrong = [
         (Section::Header, read(&header[..39], &g1, &g2)),
-        (
-            Section::Header,
-            read(&[&header[..], &[0]].concat(), &g1, &g2),
-        ),
+        (Section::Header, read(&[&header[..], &[0]].concat(), &g1, &g2)),
         (Section::Header, read(&[], &g1, &g2)),
-        (
-            Section::TauG1,
-            read(&header, &[&g1[..], &[0]].concat(), &g2),
-        ),
+        (Section::TauG1, read(&header, &[&g1[..], &[0]].concat(), &g2)),
         (Section::TauG1, read(&header, &g1[1..], &g2)),
         (Section::TauG1, read(&header, &g1.repeat(2), &g2)),
         (Section::TauG2, read(&header, &g1, &g2[..255])),
@@ -379,56 +302,29 @@ fn wrong_section_sizes_are_refused() {
     for (expected, result) in wrong {
         assert_error!(result.unwrap_err(), SrsError::SectionSize { section, .. } if section == expected);
     }
-    assert_error!(
-        read(&header, &g1[64..], &g2).unwrap_err(),
-        SrsError::TooFewPoints { found: 15, .. }
-    );
-    assert_error!(
-        read(&header, &[], &g2).unwrap_err(),
-        SrsError::TooFewPoints { found: 0, .. }
-    );
+    assert_error!(read(&header, &g1[64..], &g2).unwrap_err(), SrsError::TooFewPoints { found: 15, .. });
+    assert_error!(read(&header, &[], &g2).unwrap_err(), SrsError::TooFewPoints { found: 0, .. });
 }
 
 #[test]
 fn every_truncation_is_refused() {
     let bytes = ceremony_file();
     for len in 0..bytes.len() {
-        assert_error!(
-            read(&bytes[..len], N).unwrap_err(),
-            SrsError::Truncated { .. }
-        );
+        assert_error!(read(&bytes[..len], N).unwrap_err(), SrsError::Truncated { .. });
     }
 }
 
 #[test]
 fn wrong_headers_are_refused() {
-    assert_error!(
-        error_with(N8, &[48]),
-        SrsError::CoordinateSize { found: 48 }
-    );
-    assert_error!(
-        error_with(N8, &[0xff; 4]),
-        SrsError::CoordinateSize { found: u32::MAX }
-    );
+    assert_error!(error_with(N8, &[48]), SrsError::CoordinateSize { found: 48 });
+    assert_error!(error_with(N8, &[0xff; 4]), SrsError::CoordinateSize { found: u32::MAX });
     let mut scalar_prime = (-Fr::ONE).to_repr();
     scalar_prime.as_mut()[0] += 1;
-    assert_error!(
-        error_with(PRIME, scalar_prime.as_ref()),
-        SrsError::Prime { .. }
-    );
+    assert_error!(error_with(PRIME, scalar_prime.as_ref()), SrsError::Prime { .. });
     assert_error!(error_with(POWER, &[0]), SrsError::Power { found: 0 });
     assert_error!(error_with(POWER, &[29]), SrsError::Power { found: 29 });
-    assert_error!(
-        error_with(POWER, &[0xff; 4]),
-        SrsError::Power { found: u32::MAX }
-    );
-    assert_error!(
-        error_with(POWER, &[3]),
-        SrsError::PowerTooSmall {
-            power: 3,
-            requested: N
-        }
-    );
+    assert_error!(error_with(POWER, &[0xff; 4]), SrsError::Power { found: u32::MAX });
+    assert_error!(error_with(POWER, &[3]), SrsError::PowerTooSmall { power: 3, requested: N });
 }
 
 #[test]
@@ -455,20 +351,14 @@ fn non_canonical_coordinates_are_refused() {
 
 #[test]
 fn points_off_the_curve_are_refused() {
-    let off_g1 = G1Affine {
-        x: Fq::ONE,
-        y: Fq::ONE,
-    };
+    let off_g1 = G1Affine { x: Fq::ONE, y: Fq::ONE };
     for at in [0, 1, N - 1] {
         assert_error!(
             error_with(g1_point(at), &off_g1.to_raw_bytes()),
             SrsError::NotOnCurve { section: Section::TauG1, index } if index == at
         );
     }
-    let off_g2 = G2Affine {
-        x: Fq2::ONE,
-        y: Fq2::ONE,
-    };
+    let off_g2 = G2Affine { x: Fq2::ONE, y: Fq2::ONE };
     for at in [0, 1] {
         assert_error!(
             error_with(g2_point(N, at), &off_g2.to_raw_bytes()),
@@ -497,54 +387,30 @@ fn the_identity_is_refused() {
 fn points_outside_the_subgroup_are_refused() {
     let outside = point_outside_subgroup();
     assert!(bool::from(outside.is_on_curve()));
-    assert_error!(
-        error_with(g2_point(N, 1), &outside.to_raw_bytes()),
-        SrsError::Subgroup
-    );
+    assert_error!(error_with(g2_point(N, 1), &outside.to_raw_bytes()), SrsError::Subgroup);
 
     // The right point plus one of small order: the pairing may not see it.
     let srs = read(&ceremony_file(), N).unwrap();
     let torsion = (0..254).rev().fold(G2::identity(), |sum, bit| {
         let order = BigUint::from_bytes_le((-Fr::ONE).to_repr().as_ref()) + 1u32;
         let double = sum.double();
-        if order.bit(bit) {
-            double + outside
-        } else {
-            double
-        }
+        if order.bit(bit) { double + outside } else { double }
     });
     assert!(!bool::from(torsion.is_identity()));
     let shifted = (torsion + srs.tau_g2()).to_affine();
-    assert_error!(
-        error_with(g2_point(N, 1), &shifted.to_raw_bytes()),
-        SrsError::Subgroup
-    );
+    assert_error!(error_with(g2_point(N, 1), &shifted.to_raw_bytes()), SrsError::Subgroup);
 }
 
 #[test]
 fn other_generators_are_refused() {
     // Consistent powers of one tau, of another generator.
     let [header, g1, g2] = contents();
-    let shifted = [
-        &g1[64..],
-        &ceremony(Fr::from(0x5eed), N + 1)[g1_point(N)..][..64],
-    ]
-    .concat();
+    let shifted = [&g1[64..], &ceremony(Fr::from(0x5eed), N + 1)[g1_point(N)..][..64]].concat();
     let bytes = file(&[section(1, &header), section(2, &shifted), section(3, &g2)]);
-    assert_error!(
-        read(&bytes, N).unwrap_err(),
-        SrsError::Generator {
-            section: Section::TauG1
-        }
-    );
+    assert_error!(read(&bytes, N).unwrap_err(), SrsError::Generator { section: Section::TauG1 });
 
     let double = G2::generator().double().to_affine();
-    assert_error!(
-        error_with(g2_point(N, 0), &double.to_raw_bytes()),
-        SrsError::Generator {
-            section: Section::TauG2
-        }
-    );
+    assert_error!(error_with(g2_point(N, 0), &double.to_raw_bytes()), SrsError::Generator { section: Section::TauG2 });
 }
 
 #[test]
@@ -558,15 +424,10 @@ fn points_that_are_not_powers_of_one_tau_are_refused() {
         assert_error!(error, SrsError::NotPowersOfTau);
     }
     let other = (G2::generator() * Fr::from(3)).to_affine();
-    assert_error!(
-        error_with(g2_point(N, 1), &other.to_raw_bytes()),
-        SrsError::NotPowersOfTau
-    );
+    assert_error!(error_with(g2_point(N, 1), &other.to_raw_bytes()), SrsError::NotPowersOfTau);
 
     // Points that trip multi-scalar multiplications made for honest bases: equal and opposite ones.
-    let opposite = [srs.g1()[1], -srs.g1()[1]]
-        .map(|point| point.to_raw_bytes())
-        .concat();
+    let opposite = [srs.g1()[1], -srs.g1()[1]].map(|point| point.to_raw_bytes()).concat();
     let [_, g1, _] = contents();
     let patch = [&g1[..64], &opposite.repeat(8)[..64 * 15]].concat();
     assert_error!(error_with(g1_point(0), &patch), SrsError::NotPowersOfTau);
@@ -574,29 +435,18 @@ fn points_that_are_not_powers_of_one_tau_are_refused() {
     // Errors that cancel each other without weights.
     let shift = G1::generator();
     let (up, down) = (shift + srs.g1()[4], srs.g1()[5] - shift);
-    let patch = [up.to_affine(), down.to_affine()]
-        .map(|point| point.to_raw_bytes())
-        .concat();
+    let patch = [up.to_affine(), down.to_affine()].map(|point| point.to_raw_bytes()).concat();
     assert_error!(error_with(g1_point(4), &patch), SrsError::NotPowersOfTau);
 }
 
 #[test]
 fn degenerate_taus_are_refused() {
     let bytes = ceremony(Fr::ONE, N);
-    assert_error!(
-        read(&bytes, N).unwrap_err(),
-        SrsError::Degenerate { index: 1 }
-    );
+    assert_error!(read(&bytes, N).unwrap_err(), SrsError::Degenerate { index: 1 });
     let bytes = ceremony(-Fr::ONE, N);
-    assert_error!(
-        read(&bytes, N).unwrap_err(),
-        SrsError::Degenerate { index: 2 }
-    );
+    assert_error!(read(&bytes, N).unwrap_err(), SrsError::Degenerate { index: 2 });
     let bytes = ceremony(Fr::ZERO, N);
-    assert_error!(
-        read(&bytes, N).unwrap_err(),
-        SrsError::Identity { index: 1, .. }
-    );
+    assert_error!(read(&bytes, N).unwrap_err(), SrsError::Identity { index: 1, .. });
 }
 
 #[test]
@@ -632,11 +482,7 @@ fn no_changed_byte_changes_what_is_read() {
                 assert!(unread || position == POWER, "byte {position}");
                 assert_eq!(srs.g1(), expected.g1());
                 assert_eq!(srs.tau_g2(), expected.tau_g2());
-                assert_ne!(
-                    srs.origin(),
-                    expected.origin(),
-                    "the hash covers byte {position}"
-                );
+                assert_ne!(srs.origin(), expected.origin(), "the hash covers byte {position}");
             }
             Err(error) => assert!(!unread, "byte {position}: {error}"),
         }
