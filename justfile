@@ -1,0 +1,81 @@
+# Every task of the repository. `./just` fetches `just` itself and then runs these.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+# List the tasks.
+@default:
+    {{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list
+
+# Install what is missing: rust, wasm, browser, npm (the default), fuzz, deny.
+[no-exit-message]
+@setup *groups:
+    scripts/setup.sh {{ groups }}
+
+# Check everything: format, lints, Rust tests, and the WASM packages in Chromium, Node and workerd.
+[no-exit-message]
+@test:
+    scripts/stage setup scripts/setup.sh
+    scripts/stage format cargo fmt --all --check
+    scripts/stage clippy cargo clippy --workspace --all-targets -- -D warnings
+    scripts/stage "rust tests" cargo test --workspace
+    scripts/stage "wasm packages" scripts/xtask wasm --in-tests
+    scripts/stage "wasm tests" node --test --test-reporter=spec prover-wasm/tests/
+
+# Prove a small job with a native and a browser prover, and show the times.
+[no-exit-message]
+@demo:
+    scripts/stage setup scripts/setup.sh
+    scripts/stage "wasm packages" scripts/xtask wasm --in-tests
+    scripts/xtask demo
+
+# Build some WASM packages: `build-wasm threads wide`; without a name, those that the tests load.
+[no-exit-message]
+@build-wasm *variants:
+    scripts/setup.sh rust wasm
+    scripts/xtask wasm {{ if variants == "" { "--in-tests" } else { prepend("--variant=", variants) } }}
+
+# Build every WASM package of wasm-pack.toml and try each one.
+[no-exit-message]
+@package:
+    scripts/stage setup scripts/setup.sh
+    scripts/stage "wasm packages" scripts/xtask wasm
+    scripts/stage "wasm tests" node --test --test-reporter=spec prover-wasm/tests/ prover-wasm/tests/wide.mjs
+
+# Measure against the peer: `bench fold`. Writes target/bench/NAME.json.
+[no-exit-message]
+@bench name:
+    scripts/stage setup scripts/setup.sh
+    cargo run --release -p crowdfold-bench --bin {{ quote(name) }}
+
+# Fuzz each decoder for so many seconds.
+[no-exit-message]
+@fuzz seconds="60":
+    scripts/setup.sh rust fuzz
+    scripts/fuzz.sh {{ quote(seconds) }}
+
+# Test for hours: long fuzzing, and property tests with many cases.
+[no-exit-message]
+@soak: (fuzz "1800")
+    PROPTEST_CASES=4096 cargo test --workspace
+
+# Make commitment parameters: `srs dev` (insecure, for development).
+@srs kind:
+    scripts/xtask srs {{ quote(kind) }}
+
+# Check format and lints.
+[no-exit-message]
+@lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Check dependencies: licenses, sources, duplicates and advisories.
+[no-exit-message]
+@lint-deps:
+    scripts/setup.sh rust deny npm
+    .tools/cargo-deny-*/bin/cargo-deny check bans licenses sources
+    .tools/cargo-deny-*/bin/cargo-deny check advisories || (echo "lint-deps: see above; where the advisory database can't be fetched, run this on a machine with internet" >&2; exit 1)
+    npm audit
+
+# Write the golden values that the tests compare with anew; review the difference.
+@golden:
+    CROWDFOLD_GOLDEN=refresh cargo test --workspace golden

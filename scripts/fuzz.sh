@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# fuzz.sh SECONDS: runs each target of fuzz/ for so long; stops at the first input that breaks one.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=$1
+[[ $seconds =~ ^[1-9][0-9]*$ ]] || {
+    echo "fuzz: expected a number of seconds for each target, as in \`./just fuzz 60\`; got \`$seconds\`" >&2
+    exit 1
+}
+PATH=$(printf '%s:' "$PWD"/.tools/cargo-fuzz-*/bin)$PATH
+# cargo-fuzz asks for the default toolchain's compiler: the nightly one, whatever rust-toolchain.toml says.
+export RUSTUP_TOOLCHAIN=nightly
+targets=$(cargo fuzz list)
+for target in $targets; do
+    scripts/stage "fuzz $target" cargo fuzz run "$target" -- "-max_total_time=$seconds"
+done

@@ -1,0 +1,66 @@
+//! Tasks of the repository that need more than a shell line. `./just` calls them.
+
+// A command-line tool speaks on standard output, and says how long things took.
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
+
+mod browser;
+mod chain;
+mod demo;
+mod fixture;
+mod npm;
+mod parameters;
+mod rustc;
+mod wasm;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the WASM packages of wasm-pack.toml.
+    Wasm(wasm::Options),
+    /// Make powers of tau.
+    #[command(subcommand)]
+    Srs(Srs),
+    /// Prove a chain of squarings with a native prover and one in Chromium, and show the times.
+    Demo(demo::Options),
+    /// Make a folder of segments to prove, some of them proved here.
+    ProveFixture(fixture::Make),
+    /// Verify and merge all proofs of such a folder.
+    CheckFixture(fixture::Check),
+}
+
+#[derive(Subcommand)]
+enum Srs {
+    /// INSECURE ones for development, with a secret that everybody knows.
+    Dev,
+}
+
+fn main() -> ExitCode {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace's root");
+    let outcome = match Cli::parse().task {
+        Task::Wasm(options) => wasm::run(root, &options),
+        Task::Srs(Srs::Dev) => parameters::development_srs(root).map(|(srs, path)| {
+            println!("{} powers of tau in {}\n{}", srs.len(), path.display(), parameters::INSECURE_WARNING);
+        }),
+        Task::Demo(options) => demo::run(root, &options),
+        Task::ProveFixture(options) => fixture::make(root, &options),
+        Task::CheckFixture(options) => fixture::check(root, &options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
