@@ -58,9 +58,11 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 @soak: (fuzz "1800")
     PROPTEST_CASES=4096 cargo test --workspace
 
-# Make commitment parameters: `srs dev` (insecure, for development).
-@srs kind:
-    scripts/xtask srs {{ quote(kind) }}
+# Powers of tau: `srs dev` makes INSECURE ones for development, `srs check FILE` checks a file of real ones.
+[no-exit-message]
+[positional-arguments]
+@srs *arguments:
+    scripts/xtask srs "$@"
 
 # Check format and lints.
 [no-exit-message]

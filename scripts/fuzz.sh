@@ -12,5 +12,8 @@ PATH=$(printf '%s:' "$PWD"/.tools/cargo-fuzz-*/bin)$PATH
 export RUSTUP_TOOLCHAIN=nightly
 targets=$(cargo fuzz list)
 for target in $targets; do
-    scripts/stage "fuzz $target" cargo fuzz run "$target" -- "-max_total_time=$seconds"
+    # What is found goes to the first folder; the second is committed.
+    mkdir -p "fuzz/corpus/$target"
+    scripts/stage "fuzz $target" cargo fuzz run "$target" "fuzz/corpus/$target" "fuzz/corpus-regressions/$target" -- \
+        "-max_total_time=$seconds"
 done

@@ -8,8 +8,7 @@ import { fileURLToPath } from "node:url";
 import { ROOT, TARGET } from "./hosts/paths.mjs";
 
 async function xtask(...args) {
-  const command = ["run", "--quiet", "--package", "xtask", "--", ...args];
-  const { stdout } = await promisify(execFile)("cargo", command, { cwd: fileURLToPath(ROOT) });
+  const { stdout } = await promisify(execFile)(fileURLToPath(new URL("scripts/xtask", ROOT)), args);
   return stdout;
 }
 

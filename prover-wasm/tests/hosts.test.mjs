@@ -14,6 +14,9 @@ import { checkRefusals } from "./refusals.mjs";
 
 const MIB = 2 ** 20;
 const STEPS = 3;
+// 2^16 rows a step, nearly.
+const LARGE = "squarings/1/53600";
+const MAX_MEMORY_BYTES = 110e6;
 
 let fixture;
 before(async () => {
@@ -29,8 +32,8 @@ async function checkAbout(variant, threads, about) {
   assert.ok(constraints > 100);
 }
 
-/** Streams the inputs of a segment to a host, and keeps the proof. */
-async function prove(host, name) {
+/** Streams the inputs of a segment of `fixture` to a host, and keeps the proof. */
+async function prove(fixture, host, name) {
   const { context, start, inputs, end } = fixture.segment(name);
   await host.call("segment", { context, start });
   let reached;
@@ -57,7 +60,7 @@ describe("Chromium", () => {
       const page = await chromium.open();
       const { names, parameters } = fixture;
       await checkAbout(variant, threads, await page.call("load", { variant, threads, parameters, ...names }));
-      await prove(page, `chromium-${variant}`);
+      await prove(fixture, page, `chromium-${variant}`);
       checkRefusals(await page.call("refusals", fixture.segment("native-1")));
       await page.close();
     });
@@ -68,8 +71,19 @@ describe("Node", () => {
   test("single", async () => {
     const host = await startNode("single", fixture.parametersUrl);
     await checkAbout("single", 1, await host.call("load", fixture.names));
-    await prove(host, "node-single");
+    await prove(fixture, host, "node-single");
     checkRefusals(await host.call("refusals", fixture.segment("native-1")));
+  });
+
+  test("edge proves 2^16 rows in little memory", async () => {
+    const large = await makeFixture("large", { program: LARGE, steps: STEPS, segments: ["node-edge"] });
+    const host = await startNode("edge", large.parametersUrl);
+    const { constraints } = await host.call("load", large.names);
+    assert.ok(constraints > 65_000, `${constraints} rows`);
+    await prove(large, host, "node-edge");
+    const memory = await host.call("memory");
+    assert.ok(memory <= MAX_MEMORY_BYTES, `${memory} bytes of memory`);
+    await large.check();
   });
 
   test("edge can't grow past 112 MiB", async () => {
@@ -89,7 +103,7 @@ describe("workerd", () => {
 
   test("edge", async () => {
     await checkAbout("edge", 1, await workerd.call("load", fixture.names));
-    await prove(workerd, "workerd-edge");
+    await prove(fixture, workerd, "workerd-edge");
     checkRefusals(await workerd.call("refusals", fixture.segment("native-1")));
   });
 });

@@ -10,6 +10,7 @@ mod fixture;
 mod npm;
 mod parameters;
 mod rustc;
+mod srs;
 mod wasm;
 
 use std::path::Path;
@@ -28,9 +29,9 @@ struct Cli {
 enum Task {
     /// Build the WASM packages of wasm-pack.toml.
     Wasm(wasm::Options),
-    /// Make powers of tau.
+    /// Make powers of tau for development, or check a file of real ones.
     #[command(subcommand)]
-    Srs(Srs),
+    Srs(srs::Task),
     /// Prove a chain of squarings with a native prover and one in Chromium, and show the times.
     Demo(demo::Options),
     /// Make a folder of segments to prove, some of them proved here.
@@ -39,19 +40,11 @@ enum Task {
     CheckFixture(fixture::Check),
 }
 
-#[derive(Subcommand)]
-enum Srs {
-    /// INSECURE ones for development, with a secret that everybody knows.
-    Dev,
-}
-
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace's root");
     let outcome = match Cli::parse().task {
         Task::Wasm(options) => wasm::run(root, &options),
-        Task::Srs(Srs::Dev) => parameters::development_srs(root).map(|(srs, path)| {
-            println!("{} powers of tau in {}\n{}", srs.len(), path.display(), parameters::INSECURE_WARNING);
-        }),
+        Task::Srs(task) => srs::run(root, &task),
         Task::Demo(options) => demo::run(root, &options),
         Task::ProveFixture(options) => fixture::make(root, &options),
         Task::CheckFixture(options) => fixture::check(root, &options),

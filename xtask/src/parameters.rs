@@ -28,21 +28,21 @@ pub(crate) fn rng() -> anyhow::Result<ChaCha20Rng> {
     Ok(ChaCha20Rng::from_seed(seed))
 }
 
-/// The insecure powers of tau for development, from their cache or made anew, and the file they lie in.
+/// The first `n` insecure powers of tau for development, from their cache or made anew, and the file they lie in.
 ///
 /// # Errors
 /// If the cache can't be written.
-pub(crate) fn development_srs(root: &Path) -> anyhow::Result<(Srs, PathBuf)> {
-    let path = root.join("target/srs").join(srs::insecure_file_name(POWERS));
+pub(crate) fn development_powers(root: &Path, n: usize) -> anyhow::Result<(Srs, PathBuf)> {
+    let path = root.join("target/srs").join(srs::insecure_file_name(n));
     if let Ok(file) = File::open(&path) {
         // A damaged or outdated file is made again.
-        if let Ok(srs) = Srs::read_ptau(BufReader::new(file), POWERS, None, &mut rng()?)
+        if let Ok(srs) = Srs::read_ptau(BufReader::new(file), n, None, &mut rng()?)
             && srs.is_insecure()
         {
             return Ok((srs, path));
         }
     }
-    let srs = Srs::insecure_development(POWERS);
+    let srs = Srs::insecure_development(n);
     let mut bytes = Vec::new();
     srs.write_ptau(&mut bytes)?;
     write(&path, &bytes)?;
@@ -57,7 +57,7 @@ pub(crate) fn of_program(root: &Path, name: &str) -> anyhow::Result<(Parameters<
     let program = Squarings::from_name(name).with_context(|| {
         format!("there is no program `{name}`; expected squarings/1/N with N from 1 to {}", Squarings::MAX_PER_STEP)
     })?;
-    let (srs, _) = development_srs(root)?;
+    let (srs, _) = development_powers(root, POWERS)?;
     let parameters = Parameters::generate(program, &srs)?;
     let path = root.join("target/params").join(format!("{}.params", parameters.prover().digest()));
     let bytes = parameters.prover().to_bytes();

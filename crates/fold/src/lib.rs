@@ -75,6 +75,8 @@
 //! ```
 
 mod aggregate;
+#[cfg(test)]
+mod attacks;
 mod binding;
 pub mod circuit;
 mod codec;

@@ -304,6 +304,9 @@ impl<F: StepFunction> Parameters<F> {
             let witness = base_witness(Fr::ZERO, Fr::ZERO, &vec![Fr::ZERO; arity], &blinding);
             Ok(step::synthesize(cs, &blinding, &step, &step.shape_input(), &witness).map(drop)?)
         })?;
+        if step_shape.num_io != 1 {
+            return Err(Error::Step("its circuit allocates public inputs: only S has one, the hash".into()));
+        }
         let merge_shape = merge_shape(&blinding)?;
 
         let needed = [&step_shape, &merge_shape].map(|s| s.num_cons.max(s.num_vars)).into_iter().max().unwrap_or(0);

@@ -6,7 +6,7 @@ use crate::codec::{Reader, Writer};
 use crate::curve::{Fq, Fr, G1Affine};
 use crate::error::Error;
 use crate::instance::{CfInstance, FreshInstance, RelaxedInstance};
-use crate::limits::{MAX_DEPTH, MAX_LEAVES, MAX_SEGMENT_STEPS};
+use crate::limits::{COUNT_BITS, MAX_DEPTH, MAX_LEAVES, MAX_SEGMENT_STEPS};
 use crate::params::{ParameterDigest, Parameters};
 use crate::r1cs::{RelaxedWitness, Shape};
 use crate::step::StepFunction;
@@ -302,17 +302,20 @@ fn read_tree(reader: &mut Reader<'_>, levels: u64, leaves: &mut usize) -> Result
         return Ok(BindingTree::Leaf { prover, count });
     }
     if children > 2 {
-        return Err(Error::Decode { what: "binding tree", at: 0, reason: "a node has one or two children" });
+        return Err(reader.error("binding tree", "a node has one or two children"));
     }
     let below = levels.checked_sub(1).ok_or(Error::Limit {
         what: "depth of a merge tree",
         limit: MAX_DEPTH,
         found: MAX_DEPTH + 1,
     })?;
-    let left = read_tree(reader, below, leaves)?;
-    let right = if children == 2 { Some(read_tree(reader, below, leaves)?) } else { None };
-    BindingTree::join(left, right)
+    let left = Box::new(read_tree(reader, below, leaves)?);
+    let right = if children == 2 { Some(Box::new(read_tree(reader, below, leaves)?)) } else { None };
+    Ok(BindingTree::Node { left, right })
 }
+
+/// 2^20 leaves of fewer than 2^20 steps stay below 2^48.
+const _: () = assert!(MAX_LEAVES as u64 * MAX_SEGMENT_STEPS < 1 << COUNT_BITS);
 
 fn write_witness<F: PrimeField>(witness: &RelaxedWitness<F>, out: &mut Writer) {
     out.scalars(&witness.w);

@@ -300,3 +300,306 @@ fn commit_cross_term<C: CycleCurve>(
 fn add_scaled<F: PrimeField>(v: &mut [F], w: &[F], r: F) {
     v.par_iter_mut().zip(w).with_min_len(ROWS_PER_TASK).for_each(|(a, b)| *a += r * b);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::curve::{Fq, Fr, G1Affine, GkAffine};
+    use crate::gadgets::testing::rng;
+    use group::{Curve, Group};
+    use nova_snark::frontend::Variable;
+    use rand_chacha::ChaCha20Rng;
+
+    const VARS: usize = 7;
+    const IO: usize = 2;
+    const ROWS: usize = 11;
+
+    type Dense<F> = [Vec<Vec<F>>; 3];
+    type Row<F> = (LinearCombination<F>, LinearCombination<F>, LinearCombination<F>);
+
+    /// Column j of `z = (w, u, x)` as the frontend names it.
+    fn variable(column: usize) -> Variable {
+        Variable(if column < VARS { Index::Aux(column) } else { Index::Input(column - VARS) })
+    }
+
+    /// Rows of few random terms, some of them twice, zero, one or minus one, and the same matrices written out.
+    fn random_rows<F: PrimeField>(rng: &mut ChaCha20Rng) -> (Vec<Row<F>>, Dense<F>) {
+        let columns = VARS + 1 + IO;
+        let mut dense: Dense<F> = std::array::from_fn(|_| vec![vec![F::ZERO; columns]; ROWS]);
+        let mut combination = |matrix: usize, row: usize| {
+            let mut lc = LinearCombination::zero();
+            for _ in 0..rng.next_u32() % 5 {
+                let column = rng.next_u32() as usize % columns;
+                let coeff = match rng.next_u32() % 5 {
+                    0 => F::ZERO,
+                    1 => F::ONE,
+                    2 => -F::ONE,
+                    3 => F::from(3),
+                    _ => F::random(&mut *rng),
+                };
+                for _ in 0..1 + rng.next_u32() % 2 {
+                    lc = lc + (coeff, variable(column));
+                    dense[matrix][row][column] += coeff;
+                }
+            }
+            lc
+        };
+        let rows = (0..ROWS).map(|i| (combination(0, i), combination(1, i), combination(2, i))).collect();
+        (rows, dense)
+    }
+
+    fn multiply<F: PrimeField>(matrix: &[Vec<F>], z: &[F]) -> Vec<F> {
+        matrix.iter().map(|row| row.iter().zip(z).map(|(a, b)| *a * b).sum()).collect()
+    }
+
+    /// `A z o B z - u C z`, from the matrices written out.
+    fn error_of<F: PrimeField>(dense: &Dense<F>, w: &[F], u: F, x: &[F]) -> Vec<F> {
+        let z = [w, &[u], x].concat();
+        let [a, b, c] = dense.each_ref().map(|matrix| multiply(matrix, &z));
+        (0..ROWS).map(|i| a[i] * b[i] - u * c[i]).collect()
+    }
+
+    fn random_vec<F: Field>(n: usize, rng: &mut ChaCha20Rng) -> Vec<F> {
+        (0..n).map(|_| F::random(&mut *rng)).collect()
+    }
+
+    /// A relaxed assignment that is satisfied, as its error vector makes it.
+    struct Relaxed<F> {
+        witness: RelaxedWitness<F>,
+        u: F,
+        x: Vec<F>,
+    }
+
+    fn random_relaxed<F: PrimeField>(dense: &Dense<F>, rng: &mut ChaCha20Rng) -> Relaxed<F> {
+        let (w, x, u) = (random_vec(VARS, rng), random_vec(IO, rng), F::random(&mut *rng));
+        let e = error_of(dense, &w, u, &x);
+        Relaxed { witness: RelaxedWitness { w, e, blind_w: F::random(&mut *rng), blind_e: F::random(rng) }, u, x }
+    }
+
+    impl<F: PrimeField> Relaxed<F> {
+        fn is_satisfied(&self, shape: &Shape<F>) -> bool {
+            shape.first_unsatisfied(&self.witness.w, &self.witness.e, self.u, &self.x).is_none()
+        }
+
+        fn fold_scalars(&mut self, (u, x): (F, &[F]), r: F) {
+            self.u += r * u;
+            self.x.iter_mut().zip(x).for_each(|(a, b)| *a += r * b);
+        }
+    }
+
+    fn random_key<C: CycleCurve>(rng: &mut ChaCha20Rng) -> CommitmentKey<C> {
+        let mut point = || C::CurveExt::random(&mut *rng).to_affine();
+        CommitmentKey { bases: (0..ROWS).map(|_| point()).collect(), h: point() }
+    }
+
+    /// A shape whose rows a random fresh assignment satisfies: `C z` corrected by the constant.
+    fn satisfiable<F: PrimeField>(rng: &mut ChaCha20Rng) -> (Shape<F>, Dense<F>, Vec<F>, Vec<F>) {
+        let (mut rows, mut dense) = random_rows::<F>(rng);
+        let (w, x) = (random_vec(VARS, rng), random_vec(IO, rng));
+        for (i, miss) in error_of(&dense, &w, F::ONE, &x).into_iter().enumerate() {
+            rows[i].2 = rows[i].2.clone() + (miss, variable(VARS));
+            dense[2][i][VARS] += miss;
+        }
+        (Shape::from_rows(&rows, VARS, IO), dense, w, x)
+    }
+
+    fn from_rows_equals_dense<F: PrimeField>() {
+        let mut rng = rng(1);
+        for _ in 0..50 {
+            let (rows, dense) = random_rows::<F>(&mut rng);
+            let shape = Shape::from_rows(&rows, VARS, IO);
+            assert_eq!((shape.num_cons, shape.num_vars, shape.num_io), (ROWS, VARS, IO));
+            let z = random_vec(VARS + 1 + IO, &mut rng);
+            for (matrix, dense) in shape.matrices.iter().zip(&dense) {
+                assert_eq!(matrix.row_ends.len(), ROWS);
+                for (i, product) in multiply(dense, &z).into_iter().enumerate() {
+                    assert_eq!(matrix.multiply_row(i, &z), product);
+                    // Each column once, and none with a zero.
+                    let mut columns: Vec<_> = matrix.row(i).iter().map(|(column, _)| *column).collect();
+                    columns.sort_unstable();
+                    let expected: Vec<u32> = (0..z.len() as u32).filter(|j| dense[i][*j as usize] != F::ZERO).collect();
+                    assert_eq!(columns, expected);
+                }
+                let distinct: std::collections::BTreeSet<_> =
+                    matrix.coefficients.iter().map(|c| c.to_repr().as_ref().to_vec()).collect();
+                assert_eq!(distinct.len(), matrix.coefficients.len());
+                assert_eq!(matrix.coefficients[..2], [F::ONE, -F::ONE]);
+            }
+            let nonzero = dense.iter().flatten().flatten().filter(|c| **c != F::ZERO).count();
+            assert_eq!(shape.nnz(), nonzero);
+        }
+    }
+
+    #[test]
+    fn from_rows_equals_matrices_written_out() {
+        from_rows_equals_dense::<Fr>();
+        from_rows_equals_dense::<Fq>();
+    }
+
+    #[test]
+    #[should_panic(expected = "i < num_vars")]
+    fn from_rows_refuses_unknown_variables() {
+        let lc = LinearCombination::<Fr>::zero() + Variable(Index::Aux(VARS));
+        Shape::from_rows(&[(lc, LinearCombination::zero(), LinearCombination::zero())], VARS, IO);
+    }
+
+    #[test]
+    #[should_panic(expected = "i <= num_io")]
+    fn from_rows_refuses_unknown_inputs() {
+        let lc = LinearCombination::<Fr>::zero() + Variable(Index::Input(IO + 1));
+        Shape::from_rows(&[(lc, LinearCombination::zero(), LinearCombination::zero())], VARS, IO);
+    }
+
+    #[test]
+    fn the_first_unsatisfied_row_is_found() {
+        let mut rng = rng(2);
+        let (shape, dense, ..) = satisfiable::<Fr>(&mut rng);
+        let mut relaxed = random_relaxed(&dense, &mut rng);
+        assert!(relaxed.is_satisfied(&shape));
+        for i in (0..ROWS).rev() {
+            relaxed.witness.e[i] += Fr::ONE;
+            let Relaxed { witness, u, x } = &relaxed;
+            assert_eq!(shape.first_unsatisfied(&witness.w, &witness.e, *u, x), Some(i));
+        }
+    }
+
+    #[test]
+    fn every_number_of_an_assignment_counts() {
+        let mut rng = rng(3);
+        let (shape, dense, ..) = satisfiable::<Fr>(&mut rng);
+        let used = |j: usize| dense.iter().flatten().any(|row| row[j] != Fr::ZERO);
+        let change = Fr::random(&mut rng);
+        for j in 0..VARS {
+            let mut relaxed = random_relaxed(&dense, &mut rng);
+            relaxed.witness.w[j] += change;
+            assert_eq!(relaxed.is_satisfied(&shape), !used(j));
+        }
+        for j in 0..IO {
+            let mut relaxed = random_relaxed(&dense, &mut rng);
+            relaxed.x[j] += change;
+            assert_eq!(relaxed.is_satisfied(&shape), !used(VARS + 1 + j));
+        }
+        let mut relaxed = random_relaxed(&dense, &mut rng);
+        relaxed.u += change;
+        assert!(!relaxed.is_satisfied(&shape));
+        assert!((0..VARS + 1 + IO).all(used));
+    }
+
+    fn folds_stay_satisfied<C: CycleCurve>() {
+        let mut rng = rng(4);
+        for _ in 0..10 {
+            let (shape, dense, w, x2) = satisfiable::<C::ScalarExt>(&mut rng);
+            let key = random_key::<C>(&mut rng);
+            let fresh = FreshWitness::new(w, &mut rng);
+            let mut one = random_relaxed(&dense, &mut rng);
+            let commit = |w: &RelaxedWitness<C::ScalarExt>| {
+                [key.commit(&w.w, &w.blind_w), key.commit(&w.e, &w.blind_e)].map(C::CurveExt::from)
+            };
+
+            // A fresh one.
+            let t = one.witness.cross_term(&shape, &key, (one.u, &one.x), (&fresh, &x2), &mut rng);
+            assert_eq!(t.commitment, key.commit(&t.t, &t.blind));
+            let r = C::ScalarExt::random(&mut rng);
+            let [comm_w, comm_e] = commit(&one.witness);
+            one.witness.fold(&fresh, &t, r);
+            one.fold_scalars((C::ScalarExt::ONE, &x2), r);
+            assert!(one.is_satisfied(&shape));
+            let fresh_w = key.commit(&fresh.w, &fresh.blind_w);
+            let expected = [comm_w + fresh_w * r, comm_e + t.commitment * r];
+            assert_eq!(commit(&one.witness), expected);
+
+            // A relaxed one.
+            let two = random_relaxed(&dense, &mut rng);
+            let t =
+                one.witness.cross_term_relaxed(&shape, &key, (one.u, &one.x), &two.witness, (two.u, &two.x), &mut rng);
+            let r = C::ScalarExt::random(&mut rng);
+            let [w1, e1] = commit(&one.witness);
+            let [w2, e2] = commit(&two.witness);
+            one.witness.fold_relaxed(&two.witness, &t, r);
+            one.fold_scalars((two.u, &two.x), r);
+            assert!(one.is_satisfied(&shape));
+            assert_eq!(commit(&one.witness), [w1 + w2 * r, e1 + (e2 * r + t.commitment) * r]);
+        }
+    }
+
+    #[test]
+    fn folds_of_satisfied_assignments_are_satisfied() {
+        folds_stay_satisfied::<G1Affine>();
+        folds_stay_satisfied::<GkAffine>();
+    }
+
+    #[test]
+    fn a_wrong_cross_term_or_witness_is_refused() {
+        let mut rng = rng(5);
+        let (shape, dense, w, x2) = satisfiable::<Fr>(&mut rng);
+        let key = random_key::<G1Affine>(&mut rng);
+        let r = Fr::random(&mut rng);
+        let fold = |change: fn(&mut FreshWitness<Fr>, &mut CrossTerm<G1Affine>), late: bool, rng: &mut ChaCha20Rng| {
+            let mut fresh = FreshWitness { w: w.clone(), blind_w: Fr::ONE };
+            let mut one = random_relaxed(&dense, rng);
+            let mut t = commit_cross_term(&key, vec![Fr::ZERO; ROWS], rng);
+            if !late {
+                change(&mut fresh, &mut t);
+            }
+            t = one.witness.cross_term(&shape, &key, (one.u, &one.x), (&fresh, &x2), rng);
+            if late {
+                change(&mut fresh, &mut t);
+            }
+            one.witness.fold(&fresh, &t, r);
+            one.fold_scalars((Fr::ONE, &x2), r);
+            one.is_satisfied(&shape)
+        };
+        assert!(fold(|_, _| (), true, &mut rng));
+        assert!(!fold(|_, t| t.t[0] += Fr::ONE, true, &mut rng));
+        assert!(!fold(|_, t| t.t[ROWS - 1] = Fr::ZERO, true, &mut rng));
+        assert!(!fold(|fresh, _| fresh.w[VARS - 1] += Fr::ONE, true, &mut rng));
+        // A fresh witness that is false from the start gives no cross-term that saves it.
+        assert!(!fold(|fresh, _| fresh.w[0] += Fr::ONE, false, &mut rng));
+
+        let (one, two) = (random_relaxed(&dense, &mut rng), random_relaxed(&dense, &mut rng));
+        for (row, false_error) in [(0, false), (ROWS - 1, false), (0, true)] {
+            let mut one = Relaxed { witness: one.witness.clone(), u: one.u, x: one.x.clone() };
+            let mut second = two.witness.clone();
+            if false_error {
+                second.e[row] += Fr::ONE;
+            }
+            let mut t =
+                one.witness.cross_term_relaxed(&shape, &key, (one.u, &one.x), &second, (two.u, &two.x), &mut rng);
+            if !false_error {
+                t.t[row] += Fr::ONE;
+            }
+            one.witness.fold_relaxed(&second, &t, r);
+            one.fold_scalars((two.u, &two.x), r);
+            assert!(!one.is_satisfied(&shape));
+        }
+    }
+
+    #[test]
+    fn the_default_is_satisfied_and_has_the_blinding_base_as_commitments() {
+        let mut rng = rng(6);
+        let (shape, ..) = satisfiable::<Fr>(&mut rng);
+        let key = random_key::<G1Affine>(&mut rng);
+        let default = RelaxedWitness::default_for(&shape);
+        assert_eq!(shape.first_unsatisfied(&default.w, &default.e, Fr::ZERO, &[Fr::ZERO; IO]), None);
+        assert_eq!(key.commit(&default.w, &default.blind_w), key.h);
+        assert_eq!(key.commit(&default.e, &default.blind_e), key.h);
+    }
+
+    #[test]
+    fn lengths_are_checked() {
+        let (shape, ..) = satisfiable::<Fr>(&mut rng(7));
+        let right = RelaxedWitness::default_for(&shape);
+        right.check_lengths(&shape).expect("the default has the right lengths");
+        for (dw, de, expected, found) in
+            [(1i32, 0i32, VARS, VARS + 1), (-1, 0, VARS, VARS - 1), (0, 1, ROWS, ROWS + 1), (0, -1, ROWS, ROWS - 1)]
+        {
+            let mut wrong = right.clone();
+            wrong.w.resize((VARS as i32 + dw) as usize, Fr::ZERO);
+            wrong.e.resize((ROWS as i32 + de) as usize, Fr::ZERO);
+            match wrong.check_lengths(&shape) {
+                Err(Error::Length { expected: e, found: f, .. }) => assert_eq!((e, f), (expected, found)),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

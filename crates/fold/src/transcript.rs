@@ -119,7 +119,7 @@ pub struct FoldChallengeVar {
 }
 
 impl FoldChallengeVar {
-    /// Takes the low 128 bits of a hash output (373 rows).
+    /// Takes the low 128 bits of a hash output (371 rows).
     ///
     /// # Errors
     /// Those of the constraint system.
@@ -183,4 +183,82 @@ pub fn cyclefold_state_circuit<CS: ConstraintSystem<Fr>>(
     let state = hash_circuit(cs, Tag::CycleFold, &inputs)?;
     let rho = Rho::from_hash(cs, &state)?;
     Ok((state, rho))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::curve::{Fq, LIMB_WIDTHS, to_limbs};
+    use crate::gadgets::testing::{integer, power, record, rng};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_tag_fixes_what_is_hashed_and_how_much() {
+        use Tag::*;
+        let tags =
+            [State, Context, Step, MergeInner, Merge, Fold, CycleFold, MergeFold, MergeCycleFold, Leaf, Node, Nil];
+        let elements: BTreeSet<_> = tags.iter().flat_map(|tag| (0..100).map(|n| integer(&tag.element(n)))).collect();
+        assert_eq!(elements.len(), tags.len() * 100);
+        let inputs = [Fr::from(1), Fr::from(2)];
+        let hashes: BTreeSet<_> = tags.iter().map(|tag| integer(&hash(*tag, &inputs))).collect();
+        assert_eq!(hashes.len(), tags.len());
+    }
+
+    #[test]
+    fn hashes_in_circuits_equal_native_ones() {
+        for n in [0, 1, 3, 15, 16, 45, 46] {
+            let inputs: Vec<Fr> = (0..n).map(|i| Fr::from(i + 10)).collect();
+            let (cs, out) = record(|cs| {
+                let inputs: Vec<Lc<Fr>> =
+                    inputs.iter().map(|v| Num::alloc(cs, *v).map(Lc::from)).collect::<Result<_, _>>()?;
+                hash_circuit(cs, Tag::Step, &inputs)
+            });
+            assert!(cs.is_satisfied());
+            assert_eq!(out.value, hash(Tag::Step, &inputs));
+        }
+    }
+
+    #[test]
+    fn a_fold_challenge_comes_from_the_low_bits_of_a_hash() {
+        let mut rng = rng(1);
+        let edges = [Fr::ZERO, Fr::from_u128(u128::MAX), Fr::from_u128(1 << 64), Fr::from_u128(u128::MAX >> 64)];
+        for hash in edges.into_iter().chain((0..5).map(|_| Fr::random(&mut rng))) {
+            let (mut cs, r) = record(|cs| {
+                let hash = Num::alloc(cs, hash)?;
+                FoldChallengeVar::from_hash(cs, &hash)
+            });
+            assert!(cs.is_satisfied() && cs.free_variables().is_empty());
+            assert_eq!(cs.num_rows(), 371);
+            let native = FoldChallenge::from_hash(&hash);
+            assert_eq!(integer(&Fr::from_u128(native.bits)), integer(&hash) % power(128));
+            assert_eq!((r.bits, r.effective.value), (native.bits, native.effective));
+            assert_eq!(r.effective.value, effective_challenge(native.bits));
+            // CycleFold's last public input has just these limbs and a third of zero.
+            let limbs = to_limbs(&Fq::from_u128(native.bits));
+            assert_eq!([r.limbs[0].value, r.limbs[1].value, Fr::ZERO], limbs);
+            assert!(LIMB_WIDTHS[0] + 43 == 128);
+            for num in [r.effective, r.limbs[0], r.limbs[1]] {
+                cs.set(num.var, num.value + Fr::ONE);
+                assert_eq!(cs.unsatisfied().len(), 1);
+                cs.set(num.var, num.value);
+            }
+        }
+    }
+
+    #[test]
+    fn a_cyclefold_state_binds_all_it_absorbs() {
+        let base: [u64; 11] = std::array::from_fn(|i| i as u64);
+        let state = |v: [u64; 11]| {
+            let f = v.map(Fr::from);
+            let p3 = std::array::from_fn(|i| f[1 + i]);
+            integer(&cyclefold_state(f[0], &p3, [f[7], f[8]], [f[9], f[10]]))
+        };
+        let mut states = BTreeSet::from([state(base)]);
+        for i in 0..11 {
+            let mut other = base;
+            other[i] += 100;
+            states.insert(state(other));
+        }
+        assert_eq!(states.len(), 12);
+    }
 }

@@ -63,3 +63,54 @@ pub fn ladder_trace<C: CurveAffine>(start: C, qs: &[C]) -> Vec<LadderStep<C>> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::curve::{CycleCurve, G1Affine, GkAffine};
+    use crate::gadgets::testing::rng;
+    use group::{Group, prime::PrimeCurveAffine};
+
+    fn xy<C: CycleCurve>(p: C) -> (C::Base, C::Base) {
+        let c = Option::<halo2curves::Coordinates<C>>::from(p.coordinates()).expect("not the identity");
+        (*c.x(), *c.y())
+    }
+
+    fn equals_affine_arithmetic<C: CycleCurve>() {
+        let mut rng = rng(1);
+        let random = |rng: &mut _| C::CurveExt::random(rng).to_affine();
+        for n in [0, 1, 2, 64, 126] {
+            let start: C = random(&mut rng);
+            let qs: Vec<C> = (0..n).map(|_| random(&mut rng)).collect();
+            let trace = ladder_trace(start, &qs);
+            assert_eq!(trace.len(), n);
+            let mut acc = start;
+            for (step, q) in trace.iter().zip(&qs) {
+                let sum = (acc.to_curve() + *q).to_affine();
+                let [(ax, ay), (sx, sy), (qx, qy)] = [acc, sum, *q].map(xy);
+                assert_eq!(step.q, *q);
+                assert_eq!(step.x_sum, sx);
+                assert_eq!(step.slope_add * (ax - qx), ay - qy);
+                assert_eq!(step.slope_double * (ax - sx), ay - sy);
+                acc = (acc.to_curve() + *q + acc).to_affine();
+                assert_eq!(step.next, acc);
+            }
+        }
+    }
+
+    #[test]
+    fn trace_equals_affine_arithmetic() {
+        equals_affine_arithmetic::<G1Affine>();
+        equals_affine_arithmetic::<GkAffine>();
+    }
+
+    /// acc = q, acc = -q and q = -2 acc: no panic, and the values satisfy no line through different points.
+    #[test]
+    fn exceptional_cases_do_not_panic() {
+        let p = (GkAffine::generator().to_curve()).double().to_affine();
+        let minus_twice = (-p.to_curve().double()).to_affine();
+        for q in [p, -p, minus_twice] {
+            assert_eq!(ladder_trace(p, &[q, p]).len(), 2);
+        }
+    }
+}

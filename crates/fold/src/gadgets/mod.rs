@@ -9,3 +9,6 @@ pub mod grumpkin;
 pub mod ladder;
 pub mod lazy;
 pub mod num;
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -187,3 +187,116 @@ pub fn is_zero<F: PrimeField, CS: ConstraintSystem<F>>(cs: &mut CS, a: &Lc<F>) -
     enforce(cs, a, &zero.into(), &Lc::zero());
     Ok(zero)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::curve::Fr;
+    use crate::gadgets::testing::{Recorder, record, rng};
+    use ff::Field;
+
+    fn numbers(cs: &mut Recorder<Fr>, values: &[Fr]) -> Vec<Lc<Fr>> {
+        values.iter().map(|v| Num::alloc(cs, *v).expect("allocates").into()).collect()
+    }
+
+    fn arb_values() -> Vec<Fr> {
+        let mut rng = rng(1);
+        let mut values = vec![Fr::ZERO, Fr::ONE, -Fr::ONE, Fr::from(2)];
+        values.extend((0..4).map(|_| Fr::random(&mut rng)));
+        values
+    }
+
+    #[test]
+    fn product_is_the_only_one() {
+        for a in arb_values() {
+            for b in arb_values() {
+                let (mut cs, out) = record(|cs| {
+                    let lcs = numbers(cs, &[a, b]);
+                    Num::product(cs, &lcs[0], &lcs[1])
+                });
+                assert_eq!((out.value, cs.num_rows()), (a * b, 1));
+                assert!(cs.is_satisfied());
+                for wrong in [a * b + Fr::ONE, a * b - Fr::ONE, a + b + Fr::from(7)] {
+                    cs.set(out.var, wrong);
+                    assert_eq!(cs.is_satisfied(), wrong == a * b);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn select_takes_the_chosen_one_only() {
+        let [yes, no] = [Fr::from(5), Fr::from(9)];
+        for (bit, chosen, other) in [(Fr::ONE, yes, no), (Fr::ZERO, no, yes)] {
+            let (mut cs, out) = record(|cs| {
+                let lcs = numbers(cs, &[bit, yes, no]);
+                Num::select(cs, &lcs[0], &lcs[1], &lcs[2])
+            });
+            assert_eq!((out.value, cs.num_rows()), (chosen, 1));
+            assert!(cs.is_satisfied());
+            for wrong in [other, Fr::ZERO, chosen + Fr::ONE] {
+                cs.set(out.var, wrong);
+                assert!(!cs.is_satisfied());
+            }
+        }
+    }
+
+    #[test]
+    fn is_zero_has_one_answer() {
+        for a in arb_values() {
+            let (mut cs, (a_lc, zero)) = record(|cs| {
+                let a = numbers(cs, &[a])[0].clone();
+                let zero = is_zero(cs, &a)?;
+                Ok((a, zero))
+            });
+            let answer = if a == Fr::ZERO { Fr::ONE } else { Fr::ZERO };
+            assert_eq!((zero.value, cs.num_rows(), a_lc.value), (answer, 2, a));
+            assert!(cs.is_satisfied());
+            // With every hint that could help: the inverse, that of the negation, zero, one and (1 - wrong) / a.
+            for wrong in [Fr::ONE - answer, Fr::from(2), -Fr::ONE, Fr::from(2).invert().expect("a unit")] {
+                let inverse = a.invert().unwrap_or(Fr::ZERO);
+                for hint in [inverse, -inverse, Fr::ZERO, Fr::ONE, (Fr::ONE - wrong) * inverse] {
+                    cs.aux[1] = wrong;
+                    cs.aux[2] = hint;
+                    assert!(!cs.is_satisfied(), "is_zero({a:?}) = {wrong:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nonzero_needs_its_inverse() {
+        for a in arb_values() {
+            let (mut cs, ()) = record(|cs| {
+                let a = numbers(cs, &[a])[0].clone();
+                enforce_nonzero(cs, &a)
+            });
+            assert_eq!(cs.num_rows(), 1);
+            assert_eq!(cs.is_satisfied(), a != Fr::ZERO);
+            for hint in [Fr::ZERO, Fr::from(3), -Fr::from(5)] {
+                cs.aux[1] = hint;
+                assert!(!cs.is_satisfied());
+            }
+        }
+    }
+
+    #[test]
+    fn equalities_and_combinations() {
+        let [a, b] = [Fr::from(11), Fr::from(4)];
+        for (sum, fits) in [(a + a + Fr::from(3) * b - Fr::from(2), true), (a, false), (Fr::ZERO, false)] {
+            let (cs, lc) = record(|cs| {
+                let lcs = numbers(cs, &[a, b, sum]);
+                let num = Num { var: lcs[1].terms[0].0, value: b };
+                // a occurs twice, the constant too.
+                let lc = (lcs[0].clone() + &lcs[0]).plus(Fr::from(3), &num) - &Lc::one() - &Lc::one();
+                enforce_equal(cs, &lc, &lcs[2]);
+                enforce_equal(cs, &lcs[2].clone().scale(Fr::from(5)), &lc.clone().scale(Fr::from(5)));
+                Ok(lc)
+            });
+            assert_eq!(lc.value, a + a + Fr::from(3) * b - Fr::from(2));
+            assert_eq!(cs.unsatisfied().is_empty(), fits);
+            assert_eq!(cs.is_satisfied(), fits);
+            assert_eq!(cs.num_rows(), 2);
+        }
+    }
+}
