@@ -1,0 +1,82 @@
+// The worker of page.html: runs one task. All downloads are done before a clock starts. Times are in seconds.
+
+const SEED = 1;
+
+async function download(path) {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+/** The package's glue and the bytes of its module. */
+async function fetchPackage(variant) {
+  const folder = `/pkg/${variant}`;
+  const [bench, bytes] = await Promise.all([
+    import(`${folder}/crowdfold_bench.js`),
+    download(`${folder}/crowdfold_bench_bg.wasm`),
+  ]);
+  return { bench, bytes };
+}
+
+/** Compiles and instantiates the module; starts its threads if it has any. Returns its memory. */
+async function start({ bench, bytes }, threads) {
+  const { memory } = await bench.default({ module_or_path: bytes });
+  await bench.initThreadPool?.(threads);
+  return memory;
+}
+
+function seconds(work) {
+  const started = performance.now();
+  work();
+  return (performance.now() - started) / 1000;
+}
+
+const tasks = {
+  /** Steps of ours and of nova-snark in turn. */
+  async race({ variant, threads, perStep, warmUp, steps }) {
+    const files = ["/data/step.params", "/data/nova.params"];
+    const [loaded, oursParams, novaParams] = await Promise.all([fetchPackage(variant), ...files.map(download)]);
+    await start(loaded, threads);
+    const ours = new loaded.bench.Ours(oursParams, perStep, SEED);
+    const nova = new loaded.bench.Nova(novaParams, perStep);
+    const times = { ours: [], peer: [] };
+    for (let i = 0; i < warmUp + steps; i++) {
+      const a = seconds(() => ours.step());
+      const b = seconds(() => nova.step());
+      if (i < warmUp) continue;
+      times.ours.push(a);
+      times.peer.push(b);
+    }
+    nova.verify();
+    return { times, proof: ours.finish().toBase64() };
+  },
+
+  /** From compiling the module to the first step. */
+  async firstStep({ variant, threads, largePerStep }) {
+    const [loaded, params] = await Promise.all([fetchPackage(variant), download("/data/large.params")]);
+    const started = performance.now();
+    await start(loaded, threads);
+    const ours = new loaded.bench.Ours(params, largePerStep, SEED);
+    ours.step();
+    return (performance.now() - started) / 1000;
+  },
+
+  /** Memory of a prover that made some steps and a proof. */
+  async peak({ variant, largePerStep, peakSteps }) {
+    const [loaded, params] = await Promise.all([fetchPackage(variant), download("/data/large.params")]);
+    const memory = await start(loaded, 1);
+    const ours = new loaded.bench.Ours(params, largePerStep, SEED);
+    for (let i = 0; i < peakSteps; i++) ours.step();
+    const proof = ours.finish().toBase64();
+    // WASM memory never shrinks.
+    return { bytes: memory.buffer.byteLength, proof };
+  },
+};
+
+self.onmessage = async ({ data: { task, options } }) => {
+  try {
+    self.postMessage({ result: await tasks[task](options) });
+  } catch (error) {
+    self.postMessage({ error: String(error?.stack ?? error) });
+  }
+};

@@ -1,0 +1,70 @@
+//! `./just bench fold`: sizes of the circuits, and times of steps, merges and verification natively and in Chromium.
+
+// Measuring needs a clock, and the result goes to standard output.
+#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
+
+mod browser;
+mod native;
+mod profile;
+mod setup;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use crowdfold_bench::report;
+
+use setup::Setup;
+
+#[derive(Parser)]
+#[command(about = "Measures folding against nova-snark and writes target/bench/fold.json")]
+struct Cli {
+    /// Measure only a part, and write no file.
+    #[arg(long)]
+    part: Option<Part>,
+    /// Also show where the time of a native step goes.
+    #[arg(long)]
+    profile: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Native,
+    Browser,
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("benches lies in the workspace's root");
+    let wants = |part| cli.part.is_none_or(|only| only == part);
+    // What may be missing is asked for before minutes are spent.
+    let browser = if wants(Part::Browser) { Some(browser::Browser::prepare(root)?) } else { None };
+    eprintln!("making parameters");
+    let setup = Setup::generate()?;
+    let mut measures = Vec::new();
+    if wants(Part::Native) {
+        measures.extend(native::measure(&setup)?);
+    }
+    if cli.profile {
+        profile::print(&setup)?;
+    }
+    if let Some(browser) = browser {
+        measures.extend(browser.measure(&setup)?);
+    }
+    print!("{}", report::table(&measures));
+    if cli.part.is_none() {
+        let path = root.join("target/bench/fold.json");
+        report::write_json(&path, &measures)?;
+        println!("written to {}", path.display());
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench fold: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

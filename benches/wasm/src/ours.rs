@@ -1,0 +1,45 @@
+//! Our prover of segments.
+
+use crowdfold_fold::{Address, Context, Error, Fr, Job, ProverParameters, RangeProof, Segment};
+use crowdfold_programs::Squarings;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+/// A segment of squarings being proved.
+pub struct Ours<'p> {
+    segment: Segment<'p, Squarings>,
+    rng: ChaCha20Rng,
+}
+
+impl<'p> Ours<'p> {
+    /// A segment that starts at `start`; `seed` decides the blinds.
+    ///
+    /// # Errors
+    /// Those of [`Segment::new`].
+    pub fn new(params: &'p ProverParameters<Squarings>, start: Fr, seed: u64) -> Result<Self, Error> {
+        let job = Job { chain_id: 1, contract: Address([1; 20]), job_id: [2; 32] };
+        let segment = Segment::new(params, Context { job, prover: Address([3; 20]) }, vec![start])?;
+        Ok(Self { segment, rng: ChaCha20Rng::seed_from_u64(seed) })
+    }
+
+    /// Proves one more step.
+    ///
+    /// # Errors
+    /// Those of [`Segment::push`].
+    pub fn step(&mut self) -> Result<(), Error> {
+        self.segment.push(&Fr::from(self.segment.count()), &mut self.rng)
+    }
+
+    /// The state after the steps so far.
+    pub fn state(&self) -> Fr {
+        self.segment.state()[0]
+    }
+
+    /// The proof of all steps.
+    ///
+    /// # Errors
+    /// Those of [`Segment::finish`].
+    pub fn finish(mut self) -> Result<RangeProof, Error> {
+        self.segment.finish(&mut self.rng)
+    }
+}
