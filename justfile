@@ -19,7 +19,7 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
     scripts/stage clippy cargo clippy --workspace --all-targets -- -D warnings
     scripts/stage "rust tests" cargo test --workspace
     scripts/stage "wasm packages" scripts/xtask wasm --in-tests
-    scripts/stage "wasm tests" node --test --test-reporter=spec prover-wasm/tests/
+    scripts/stage "wasm tests" node --test --test-reporter=spec prover-wasm/tests/*.test.mjs
 
 # Prove a small job with a native and a browser prover, and show the times.
 [no-exit-message]
@@ -39,7 +39,7 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 @package:
     scripts/stage setup scripts/setup.sh
     scripts/stage "wasm packages" scripts/xtask wasm
-    scripts/stage "wasm tests" node --test --test-reporter=spec prover-wasm/tests/ prover-wasm/tests/wide.mjs
+    scripts/stage "wasm tests" node --test --test-reporter=spec prover-wasm/tests/*.test.mjs prover-wasm/tests/wide.mjs
 
 # Measure against the peer: `bench fold`. Writes target/bench/NAME.json.
 [no-exit-message]

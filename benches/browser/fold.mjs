@@ -4,7 +4,7 @@
 import { writeFile } from "node:fs/promises";
 
 import { serve } from "../../prover-wasm/tests/hosts/server.mjs";
-import { launch } from "./launch.mjs";
+import { launch } from "../../prover-wasm/tests/hosts/launch.mjs";
 
 const HERE = new URL("./", import.meta.url);
 const TARGET = new URL("../../target/bench/", HERE);

@@ -14,7 +14,7 @@ export interface CrowdfoldError extends Error {
   /** What went wrong, for programs; `message` is for people. */
   kind:
     | "UnknownProgram" | "ParameterDigest" | "Argument" | "Memory" | "Randomness" | "Finished"
-    | "Length" | "Decode" | "Limit" | "Parameters" | "Empty" | "Invalid" | "Step" | "Fold";
+    | "Length" | "Decode" | "Limit" | "Parameters" | "Empty" | "Invalid" | "ParameterFile" | "Step" | "Fold";
 }
 "#;
 
@@ -73,6 +73,7 @@ impl Error {
                 fold::Error::Parameters { .. } => "Parameters",
                 fold::Error::Empty => "Empty",
                 fold::Error::Invalid(_) => "Invalid",
+                fold::Error::ParameterFile(_) => "ParameterFile",
                 fold::Error::Step(_) => "Step",
                 _ => "Fold",
             },

@@ -28,7 +28,7 @@ const KINDS = {
   "input after the end": ["Finished"],
   "second proof": ["Finished"],
 };
-const DAMAGED = ["Decode", "Limit", "Parameters", "Invalid", "ParameterDigest"];
+const DAMAGED = ["Decode", "Limit", "Parameters", "ParameterFile", "ParameterDigest"];
 
 export function checkRefusals({ thrown, count, length }) {
   for (const [name, error] of Object.entries(thrown)) {

@@ -101,9 +101,14 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    /// Whether nothing is left to read.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
     /// Refuses bytes after the end.
     pub(crate) fn finish(self) -> Result<(), Error> {
-        if self.at == self.bytes.len() { Ok(()) } else { Err(self.error("the end", "there are bytes after it")) }
+        if self.is_at_end() { Ok(()) } else { Err(self.error("the end", "there are bytes after it")) }
     }
 
     pub(crate) fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], Error> {

@@ -36,6 +36,9 @@ pub enum Error {
         /// The value found.
         found: u64,
     },
+    /// Parameters that do not belong together.
+    #[error("the parameter file can't be used: {0}")]
+    ParameterFile(&'static str),
     /// Made with other parameters.
     #[error("{what} belongs to parameters {found}, expected {expected}: use the parameters it was made with")]
     Parameters {

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::instance::{CfInstance, CfParameters, FreshInstance, RelaxedInstance, dummy_cf_hint, fold_state};
 use crate::limits::{MAX_ARITY, MAX_CONSTRAINTS};
 use crate::r1cs::Shape;
-use crate::srs::Srs;
+use crate::srs::{INSECURE_TAU_G1, Srs};
 use crate::step::StepFunction;
 use crate::transcript::{FoldChallenge, Tag, hash};
 use ff::{Field, PrimeField};
@@ -358,18 +358,21 @@ impl<F: StepFunction> Parameters<F> {
     /// Reads [`Parameters::to_bytes`] and checks the digest of every part.
     ///
     /// # Errors
-    /// [`Error::Decode`], [`Error::Parameters`] when they belong to another program, [`Error::Invalid`] when a part
-    /// does not have its digest.
+    /// [`Error::Decode`], [`Error::Parameters`] when they belong to another program, [`Error::ParameterFile`] when a
+    /// part does not have its digest.
     pub fn from_bytes(step: F, bytes: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(bytes);
         let prover = ProverParameters::decode(step, &mut reader)?;
+        if reader.is_at_end() {
+            return Err(Error::ParameterFile("it is a prover's file, without the merge circuit"));
+        }
         let merge_shape = reader.shape()?;
         reader.finish()?;
         if shape_digest(&merge_shape) != prover.parts.merge_shape {
-            return Err(Error::Invalid("the merge circuit does not have its digest"));
+            return Err(Error::ParameterFile("the merge circuit does not have its digest"));
         }
         if prover.key.bases.len() < merge_shape.num_cons.max(merge_shape.num_vars) {
-            return Err(Error::Invalid("the commitment key is shorter than the merge circuit"));
+            return Err(Error::ParameterFile("the commitment key is shorter than the merge circuit"));
         }
         Ok(Self { prover, merge_shape })
     }
@@ -468,7 +471,9 @@ impl<F: StepFunction> ProverParameters<F> {
         let known = whole == bases.len() || bases.len().div_ceil(KEY_CHUNK) == parts.key_chunks.len();
         let chunks_fit = bases.len().div_ceil(KEY_CHUNK) <= parts.key_chunks.len()
             && bases.chunks(KEY_CHUNK).zip(&parts.key_chunks).all(|(chunk, digest)| points_digest(chunk) == *digest);
+        let insecure = bases.get(1) == Some(&*INSECURE_TAU_G1);
         for (fits, what) in [
+            (parts.insecure || !insecure, "it is made from the insecure powers of tau and does not say so"),
             (sha256(&blinding.into_bytes()) == parts.blinding, "the blinding bases do not have their digest"),
             (points_digest(&cf_bases) == parts.cf_key, "the CycleFold key does not have its digest"),
             (shape_digest(&cf_shape) == parts.cf_shape, "the CycleFold circuit does not have its digest"),
@@ -484,7 +489,7 @@ impl<F: StepFunction> ProverParameters<F> {
             ),
         ] {
             if !fits {
-                return Err(Error::Invalid(what));
+                return Err(Error::ParameterFile(what));
             }
         }
         Ok(Self {

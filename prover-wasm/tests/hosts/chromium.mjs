@@ -1,48 +1,17 @@
 // Runs a package in a worker of a page in real Chromium.
 
-import { accessSync, constants } from "node:fs";
-import { delimiter, join } from "node:path";
-
-import { chromium } from "playwright-core";
-
+import { launch } from "./launch.mjs";
 import { TARGET, TESTS } from "./paths.mjs";
 import { serve } from "./server.mjs";
 
 const CALL_SECONDS = 120;
 
-const FLAGS = [
-  // Chromium's sandbox refuses to run as root, which is what CI runs as.
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
-
-/** Path of the system's Chromium. Playwright's own builds are not used: their download is not pinned by our lock file. */
-function findChromium() {
-  const names = ["chromium", "chromium-browser", "google-chrome"];
-  const folders = (process.env.PATH ?? "").split(delimiter);
-  for (const path of names.flatMap((name) => folders.map((folder) => join(folder, name)))) {
-    try {
-      accessSync(path, constants.X_OK);
-      return path;
-    } catch {
-      // Not here.
-    }
-  }
-  throw new Error("no Chromium on PATH: run `./just setup`, which installs it");
-}
-
 /** Starts a server and a browser. */
 export async function startChromium({ flags = [] } = {}) {
-  const executablePath = findChromium();
   const server = await serve({ "/target/": TARGET, "/tests/": TESTS });
   let browser;
   try {
-    browser = await chromium.launch({ executablePath, args: [...FLAGS, ...flags] });
+    browser = await launch(flags);
   } catch (error) {
     await server.close();
     throw error;

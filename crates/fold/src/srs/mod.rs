@@ -44,7 +44,7 @@ pub const MIN_POINTS: usize = 2;
 
 static INSECURE_TAU: LazyLock<Fr> = LazyLock::new(|| Fr::from_uniform_bytes(&Sha512::digest(INSECURE_LABEL).into()));
 
-static INSECURE_TAU_G1: LazyLock<G1Affine> = LazyLock::new(|| (G1::generator() * *INSECURE_TAU).to_affine());
+pub(crate) static INSECURE_TAU_G1: LazyLock<G1Affine> = LazyLock::new(|| (G1::generator() * *INSECURE_TAU).to_affine());
 
 /// The name of a file with `n` insecure development powers of tau.
 pub fn insecure_file_name(n: usize) -> String {

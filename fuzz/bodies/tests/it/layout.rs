@@ -29,11 +29,11 @@ fn sections_lie_without_gaps_and_are_sealed() {
     // The number of public inputs of the merge circuit, which no size depends on.
     changed[layout.range(Section::MergeShape).start + 16] ^= 1;
     let refused = Parameters::from_bytes(program(), &changed).expect_err("the digest is another");
-    assert!(matches!(refused, Error::Invalid("the merge circuit does not have its digest")), "{refused}");
+    assert!(matches!(refused, Error::ParameterFile("the merge circuit does not have its digest")), "{refused}");
     layout.seal(&mut changed);
     assert!(!matches!(
         Parameters::from_bytes(program(), &changed),
-        Err(Error::Invalid("the merge circuit does not have its digest"))
+        Err(Error::ParameterFile("the merge circuit does not have its digest"))
     ));
 }
 

@@ -1,4 +1,4 @@
-// Starts the system's Chromium.
+// Starts the system's Chromium. Playwright's own builds are not used: their download is not pinned by our lock file.
 
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -27,7 +27,8 @@ function find() {
       // Not here.
     }
   }
-  throw new Error("there is none on PATH: run `./just setup`, which installs it");
+  throw new Error("no Chromium on PATH: run `./just setup`, which installs it");
 }
 
-export const launch = () => chromium.launch({ executablePath: find(), args: FLAGS });
+/** Starts a browser, with more flags if given. */
+export const launch = (flags = []) => chromium.launch({ executablePath: find(), args: [...FLAGS, ...flags] });
