@@ -2,22 +2,52 @@
 
 use crate::binding::BindingTree;
 use crate::circuit::merge::{self, ChildWitness, MergeWitness, nil_state};
-use crate::curve::{Fr, G1Affine};
+use crate::curve::{CommitmentKey, Fr, G1Affine};
 use crate::error::Error;
 use crate::instance::{CfAccumulator, CfHint, FreshInstance, RelaxedInstance, fold_state, point_elements};
 use crate::params::{Parameters, ProverParameters, nil_child};
 use crate::proof::{MergePart, RangeProof};
-use crate::r1cs::{FreshWitness, RelaxedWitness};
+use crate::r1cs::{CrossTerm, FreshWitness, RelaxedWitness, Shape};
 use crate::step::StepFunction;
 use crate::transcript::{FoldChallenge, Tag, hash, rho_from_hash};
 use nova_snark::frontend::ConstraintSystem;
 use nova_snark::frontend::util_cs::witness_cs::WitnessCS;
-use rand_core::{CryptoRng, RngCore};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{CryptoRng, RngCore, SeedableRng};
 
 /// An accumulator of S or M with its witness.
 struct Accumulator {
     instance: RelaxedInstance,
     witness: RelaxedWitness<Fr>,
+}
+
+impl Accumulator {
+    /// The committed cross-term of two accumulators.
+    fn cross_term(
+        &self,
+        other: &Self,
+        shape: &Shape<Fr>,
+        key: &CommitmentKey<G1Affine>,
+        rng: &mut (impl CryptoRng + RngCore),
+    ) -> CrossTerm<G1Affine> {
+        self.witness.cross_term_relaxed(
+            shape,
+            key,
+            (self.instance.u, &[self.instance.x]),
+            &other.witness,
+            (other.instance.u, &[other.instance.x]),
+            rng,
+        )
+    }
+}
+
+/// Two random sources for two threads, seeded from one, so that a run stays reproducible.
+fn split(rng: &mut (impl CryptoRng + RngCore)) -> [ChaCha20Rng; 2] {
+    std::array::from_fn(|_| {
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        ChaCha20Rng::from_seed(seed)
+    })
 }
 
 /// A child whose last fresh instance has been folded in.
@@ -125,30 +155,23 @@ pub fn merge<F: StepFunction>(
     let tree = BindingTree::join(left.tree.clone(), right.map(|right| right.tree.clone()))?;
     let end = right.map_or(&left.end, |right| &right.end).clone();
 
-    let l = finish(params, left, rng)?;
-    let r_child = match right {
-        Some(right) => finish(params, right, rng)?,
-        None => {
-            let (s, m, cf) = defaults(params);
-            Finished { witness: nil_child(&prover.blinding()), s, m, cf, state: nil_state() }
-        }
-    };
-
-    let t_s = l.s.witness.cross_term_relaxed(
-        &prover.step_shape,
-        &prover.key,
-        (l.s.instance.u, &[l.s.instance.x]),
-        &r_child.s.witness,
-        (r_child.s.instance.u, &[r_child.s.instance.x]),
-        rng,
+    let [mut left_rng, mut right_rng] = split(rng);
+    let (l, r_child) = rayon::join(
+        || finish(params, left, &mut left_rng),
+        || match right {
+            Some(right) => finish(params, right, &mut right_rng),
+            None => {
+                let (s, m, cf) = defaults(params);
+                Ok(Finished { witness: nil_child(&prover.blinding()), s, m, cf, state: nil_state() })
+            }
+        },
     );
-    let t_m = l.m.witness.cross_term_relaxed(
-        &params.merge_shape,
-        &prover.key,
-        (l.m.instance.u, &[l.m.instance.x]),
-        &r_child.m.witness,
-        (r_child.m.instance.u, &[r_child.m.instance.x]),
-        rng,
+    let (l, r_child) = (l?, r_child?);
+
+    let [mut s_rng, mut m_rng] = split(rng);
+    let (t_s, t_m) = rayon::join(
+        || l.s.cross_term(&r_child.s, &prover.step_shape, &prover.key, &mut s_rng),
+        || l.m.cross_term(&r_child.m, &params.merge_shape, &prover.key, &mut m_rng),
     );
     let mut inputs = vec![l.state, r_child.state];
     inputs.extend(point_elements(&t_s.commitment));
