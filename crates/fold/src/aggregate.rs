@@ -22,6 +22,11 @@ struct Accumulator {
 }
 
 impl Accumulator {
+    /// The default accumulator, for blinding base `h`.
+    fn default_for(shape: &Shape<Fr>, h: &G1Affine) -> Self {
+        Self { instance: RelaxedInstance::default_for(h), witness: RelaxedWitness::default_for(shape) }
+    }
+
     /// The committed cross-term of two accumulators.
     fn cross_term(
         &self,
@@ -59,28 +64,17 @@ struct Finished {
     state: Fr,
 }
 
-/// The default accumulators of one child.
-fn defaults<F: StepFunction>(params: &Parameters<F>) -> (Accumulator, Accumulator, CfAccumulator) {
-    let prover = params.prover();
-    let instance = RelaxedInstance::default_for(&prover.key.h);
-    (
-        Accumulator { instance, witness: RelaxedWitness::default_for(&prover.step_shape) },
-        Accumulator { instance, witness: RelaxedWitness::default_for(&params.merge_shape) },
-        CfAccumulator::default_for(&prover.cf),
-    )
-}
-
+/// Folds the last fresh instance of a child in.
 fn finish<F: StepFunction>(
     params: &Parameters<F>,
     proof: &RangeProof,
     rng: &mut (impl CryptoRng + RngCore),
 ) -> Result<Finished, Error> {
     let prover = params.prover();
-    let (_, default_m, _) = defaults(params);
     let mut s = Accumulator { instance: proof.running, witness: proof.witness.clone() };
     let mut m = match &proof.merge {
         Some(part) => Accumulator { instance: part.running, witness: part.witness.clone() },
-        None => default_m,
+        None => Accumulator::default_for(&params.merge_shape, &prover.key.h),
     };
     let mut cf = CfAccumulator { instance: proof.cf, witness: proof.cf_witness.clone() };
     let fresh = proof.fresh();
@@ -160,10 +154,13 @@ pub fn merge<F: StepFunction>(
         || finish(params, left, &mut left_rng),
         || match right {
             Some(right) => finish(params, right, &mut right_rng),
-            None => {
-                let (s, m, cf) = defaults(params);
-                Ok(Finished { witness: nil_child(&prover.blinding()), s, m, cf, state: nil_state() })
-            }
+            None => Ok(Finished {
+                witness: nil_child(&prover.blinding()),
+                s: Accumulator::default_for(&prover.step_shape, &prover.key.h),
+                m: Accumulator::default_for(&params.merge_shape, &prover.key.h),
+                cf: CfAccumulator::default_for(&prover.cf),
+                state: nil_state(),
+            }),
         },
     );
     let (l, r_child) = (l?, r_child?);
