@@ -15,13 +15,27 @@ fail() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# deb WHY PACKAGE...: installs the Debian packages that are missing.
+# has_deb PACKAGE[>=VERSION]: whether the package is installed, in that version or a newer one.
+has_deb() {
+    local found
+    found=$(dpkg-query -W -f '${db:Status-Abbrev} ${Version}' "${1%%>=*}" 2>/dev/null) && [[ $found == ii* ]] || return 1
+    [[ $1 != *'>='* ]] || dpkg --compare-versions "${found#* }" ge "${1#*>=}"
+}
+
+has_debs() {
+    local package
+    for package in "$@"; do
+        has_deb "$package" || return 1
+    done
+}
+
+# deb WHY PACKAGE[>=VERSION]...: installs the Debian packages that are missing or too old.
 deb() {
-    local why=$1 missing=() package
+    local why=$1 wanted=() missing=() package
     shift
     have apt-get || fail "$* is needed here ($why) and this is not Debian: install the like from your system, then run this again."
     for package in "$@"; do
-        [[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null) == ii* ]] || missing+=("$package")
+        has_deb "$package" || { wanted+=("$package") && missing+=("${package%%>=*}"); }
     done
     ((${#missing[@]})) || return 0
 
@@ -36,12 +50,12 @@ deb() {
     say "installing Debian packages: ${missing[*]} ($why)"
     local log
     log=$(mktemp)
-    # The index is only refreshed when the packages can't be had with the one that is there.
-    if ! "${root[@]}" "${install[@]}" </dev/null >"$log" 2>&1 &&
-        ! { "${root[@]}" apt-get update </dev/null && "${root[@]}" "${install[@]}" </dev/null; } >"$log" 2>&1; then
+    # The index is only refreshed when it knows no such packages, or only older ones.
+    if ! { "${root[@]}" "${install[@]}" </dev/null && has_debs "${wanted[@]}"; } >"$log" 2>&1 &&
+        ! { "${root[@]}" apt-get update </dev/null && "${root[@]}" "${install[@]}" </dev/null && has_debs "${wanted[@]}"; } >"$log" 2>&1; then
         grep '^E:' "$log" >&2 || true
         rm -f "$log"
-        fail "apt-get could not install ${missing[*]} ($why): check the network and apt's sources (on Debian 12 the compiler is in the security suite), then run this again."
+        fail "apt-get could not install ${wanted[*]} ($why): check the network and apt's sources (on Debian 12 the compiler is in the security suite), then run this again."
     fi
     rm -f "$log"
 }
@@ -69,6 +83,9 @@ has_std_source() {
     sysroot=$("$1" --print sysroot 2>/dev/null) && [[ -f $sysroot/lib/rustlib/src/rust/library/Cargo.lock ]]
 }
 
+# The oldest compiler that the workspace builds with.
+minimum=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+
 # The standard library is compiled from its source, because threads need it built with atomics.
 wasm() {
     has_std_source rustc && return 0
@@ -78,7 +95,7 @@ wasm() {
         timeout 300 rustup component add rust-src </dev/null 2>/dev/null && return 0
         say "rustup could not; using Debian's compiler instead"
     fi
-    deb "WASM packages" rustc-web rust-web-src lld-19
+    deb "WASM packages" "rustc-web>=$minimum" "rust-web-src>=$minimum" lld-19
 }
 
 browser() {
