@@ -89,6 +89,7 @@ mod params;
 pub mod poseidon;
 mod proof;
 pub mod r1cs;
+pub mod recorder;
 mod segment;
 pub mod srs;
 mod step;

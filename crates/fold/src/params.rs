@@ -7,6 +7,7 @@ use crate::circuit::step::{self, StepWitness};
 use crate::codec::{Reader, Writer};
 use crate::curve::{CommitmentKey, CycleCurve, Fq, Fr, G1, G1Affine, Gk, GkAffine};
 use crate::error::Error;
+use crate::gadgets::num::Num;
 use crate::instance::{CfInstance, CfParameters, FreshInstance, RelaxedInstance, dummy_cf_hint, fold_state};
 use crate::limits::{MAX_ARITY, MAX_CONSTRAINTS};
 use crate::r1cs::Shape;
@@ -36,6 +37,28 @@ const MAGIC: &[u8; 8] = b"CFPARAM1";
 /// Names a program: a digest of its step function's name, its circuit and [`CIRCUIT_VERSION`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProgramId(pub [u8; 32]);
+
+impl ProgramId {
+    /// The name of a program, from its circuit alone: no reference string is needed. It is that of all its parameters,
+    /// [`ProverParameters::program`]. Takes as long as synthesising the step circuit once.
+    ///
+    /// # Errors
+    /// As [`CircuitSize::of_step`].
+    pub fn of<F: StepFunction>(step: &F) -> Result<Self, Error> {
+        let shape = step_shape(step, &blinding(&cf_key(&cf_shape())))?;
+        Ok(Self::from_parts(&step.name(), step.arity(), &shape_digest(&shape)))
+    }
+
+    fn from_parts(name: &str, arity: usize, step_shape: &[u8; 32]) -> Self {
+        let mut out = Writer::default();
+        out.string("crowdfold program");
+        out.string(CIRCUIT_VERSION.trim());
+        out.string(name);
+        out.u64(arity as u64);
+        out.bytes(step_shape);
+        Self(sha256(&out.into_bytes()))
+    }
+}
 
 /// Digest of all parameters of a program, as the circuits know it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,13 +117,7 @@ struct Parts {
 
 impl Parts {
     fn program(&self) -> ProgramId {
-        let mut out = Writer::default();
-        out.string("crowdfold program");
-        out.string(CIRCUIT_VERSION.trim());
-        out.string(&self.name);
-        out.u64(self.arity as u64);
-        out.bytes(&self.step_shape);
-        ProgramId(sha256(&out.into_bytes()))
+        ProgramId::from_parts(&self.name, self.arity, &self.step_shape)
     }
 
     fn digest(&self) -> ParameterDigest {
@@ -179,7 +196,7 @@ pub struct Parameters<F> {
     pub(crate) merge_shape: Shape<Fr>,
 }
 
-/// Sizes of the circuits behind some parameters.
+/// Size of a circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CircuitSize {
     /// Rows.
@@ -188,6 +205,34 @@ pub struct CircuitSize {
     pub variables: usize,
     /// Non-zero entries of A, B and C together.
     pub nnz: usize,
+}
+
+impl CircuitSize {
+    /// The size of the step circuit S of a program: what the time of a step and the size of a range proof grow with. It is
+    /// [`ProverParameters::step_size`], without a reference string.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] for a program beyond the limits, [`Error::Step`] for a circuit with public inputs, or what its
+    /// synthesis returns.
+    pub fn of_step<F: StepFunction>(step: &F) -> Result<Self, Error> {
+        Ok((&step_shape(step, &blinding(&cf_key(&cf_shape())))?).into())
+    }
+
+    /// The size of the program's own part of S: rows, variables and entries of F, without the state that it is given.
+    ///
+    /// # Errors
+    /// As [`CircuitSize::of_step`].
+    pub fn of_function<F: StepFunction>(step: &F) -> Result<Self, Error> {
+        let arity = arity(step)?;
+        let shape = record(|cs| {
+            let state = (0..arity).map(|_| Ok(Num::alloc(cs, Fr::ZERO)?.to_allocated()));
+            let state = state.collect::<Result<Vec<_>, Error>>()?;
+            Ok(step.synthesize(cs, &state, &step.shape_input()).map(drop)?)
+        })?;
+        only_public_inputs(&shape, 0)?;
+        let Self { constraints, variables, nnz } = (&shape).into();
+        Ok(Self { constraints, variables: variables - arity, nnz })
+    }
 }
 
 impl<F: PrimeField> From<&Shape<F>> for CircuitSize {
@@ -201,8 +246,14 @@ fn blinding_base() -> G1Affine {
     G1::from_label(KEY_LABEL, 1)[0]
 }
 
-/// A key on Grumpkin for vectors of length `n`.
-fn cf_key(n: usize) -> CommitmentKey<GkAffine> {
+/// The blinding bases, of which that on Grumpkin comes with the key.
+fn blinding(cf_key: &CommitmentKey<GkAffine>) -> Blinding {
+    Blinding { h: blinding_base(), h_cf: cf_key.h }
+}
+
+/// A key on Grumpkin for CF.
+fn cf_key(shape: &Shape<Fq>) -> CommitmentKey<GkAffine> {
+    let n = shape.num_cons.max(shape.num_vars);
     let mut bases: Vec<GkAffine> = Gk::from_label(CF_KEY_LABEL, n + 1);
     let h = bases.pop().expect("n + 1 points");
     CommitmentKey { bases, h }
@@ -267,6 +318,31 @@ pub(crate) fn nil_child(blinding: &Blinding) -> ChildWitness {
     }
 }
 
+/// The arity of a program.
+fn arity<F: StepFunction>(step: &F) -> Result<usize, Error> {
+    let arity = step.arity();
+    if arity == 0 || arity > MAX_ARITY {
+        return Err(Error::Limit { what: "arity", limit: MAX_ARITY as u64, found: arity as u64 });
+    }
+    Ok(arity)
+}
+
+/// The shape of S.
+fn step_shape<F: StepFunction>(step: &F, blinding: &Blinding) -> Result<Shape<Fr>, Error> {
+    let witness = base_witness(Fr::ZERO, Fr::ZERO, &vec![Fr::ZERO; arity(step)?], blinding);
+    let shape = record(|cs| Ok(step::synthesize(cs, blinding, step, &step.shape_input(), &witness).map(drop)?))?;
+    only_public_inputs(&shape, 1)?;
+    Ok(shape)
+}
+
+/// That a program's circuit adds none to the `own` public inputs of what surrounds it.
+fn only_public_inputs(shape: &Shape<Fr>, own: usize) -> Result<(), Error> {
+    if shape.num_io != own {
+        return Err(Error::Step("its circuit allocates public inputs: only S has one, the hash".into()));
+    }
+    Ok(())
+}
+
 /// The shape of M.
 fn merge_shape(blinding: &Blinding) -> Result<Shape<Fr>, Error> {
     let child = nil_child(blinding);
@@ -293,27 +369,17 @@ impl<F: StepFunction> Parameters<F> {
     /// # Errors
     /// [`Error::SrsTooShort`], [`Error::Limit`] for a program beyond the limits, or what its circuit returns.
     pub fn generate(step: F, srs: &Srs) -> Result<Self, Error> {
-        let arity = step.arity();
-        if arity == 0 || arity > MAX_ARITY {
-            return Err(Error::Limit { what: "arity", limit: MAX_ARITY as u64, found: arity as u64 });
-        }
         let cf_shape = cf_shape();
-        let cf_key = cf_key(cf_shape.num_cons.max(cf_shape.num_vars));
-        let blinding = Blinding { h: blinding_base(), h_cf: cf_key.h };
-        let step_shape = record(|cs| {
-            let witness = base_witness(Fr::ZERO, Fr::ZERO, &vec![Fr::ZERO; arity], &blinding);
-            Ok(step::synthesize(cs, &blinding, &step, &step.shape_input(), &witness).map(drop)?)
-        })?;
-        if step_shape.num_io != 1 {
-            return Err(Error::Step("its circuit allocates public inputs: only S has one, the hash".into()));
-        }
+        let cf_key = cf_key(&cf_shape);
+        let blinding = blinding(&cf_key);
+        let step_shape = step_shape(&step, &blinding)?;
         let merge_shape = merge_shape(&blinding)?;
 
         let needed = [&step_shape, &merge_shape].map(|s| s.num_cons.max(s.num_vars)).into_iter().max().unwrap_or(0);
         let bases = srs.g1().get(..needed).ok_or(Error::SrsTooShort { needed, found: srs.g1().len() })?;
         let parts = Parts {
             name: step.name(),
-            arity,
+            arity: step.arity(),
             insecure: srs.is_insecure(),
             step_shape: shape_digest(&step_shape),
             merge_shape: shape_digest(&merge_shape),

@@ -8,7 +8,7 @@ use nova_snark::frontend::{ConstraintSystem, LinearCombination, SynthesisError};
 /// Bits of a hash output: those of r.
 pub const HASH_BITS: usize = Fr::NUM_BITS as usize;
 
-/// First bit of a hash output that takes part in the comparison with r (`docs/spec/folding.md`, section 5).
+/// First bit that takes part in comparisons with a modulus (`docs/spec/folding.md`, section 5).
 const COMPARED_FROM: usize = 128;
 
 /// Allocates a boolean (one row).
@@ -66,14 +66,34 @@ fn hash_bits_with<CS: ConstraintSystem<Fr>>(
     hash: &Num<Fr>,
     values: &[Fr; HASH_BITS],
 ) -> Result<Vec<Num<Fr>>, SynthesisError> {
+    let bits = bits_below(cs, values, &words(&-Fr::ONE))?;
+    cs.enforce(|| "", |_| weighted(&bits), |lc| lc + ONE, |lc| lc + hash.var);
+    Ok(bits)
+}
+
+/// Allocates the bits of a number of `values.len()` bits that lies below `modulus` in its bits from 128 on: strictly below, so
+/// the last at most 2^128 numbers below the modulus are excluded too. `limit` is the modulus less one, in words, least
+/// significant first, of as many bits. One row a bit, and one for each one among the upper bits of the limit but the first.
+///
+/// # Errors
+/// Those of the constraint system.
+///
+/// # Panics
+/// If the limit does not have as many bits as there are values, or there are not more than 128.
+pub fn bits_below<CS: ConstraintSystem<Fr>>(
+    cs: &mut CS,
+    values: &[Fr],
+    limit: &[u64; 4],
+) -> Result<Vec<Num<Fr>>, SynthesisError> {
+    let upper = u128::from(limit[3]) << 64 | u128::from(limit[2]);
+    assert_eq!(upper.ilog2() as usize + 1 + COMPARED_FROM, values.len(), "the limit has as many bits as the number");
     let bits = values.iter().map(|b| Num::alloc(cs, *b)).collect::<Result<Vec<_>, _>>()?;
     for bit in &bits[..COMPARED_FROM] {
         cs.enforce(|| "", |lc| lc + bit.var, |lc| lc + ONE - bit.var, |lc| lc);
     }
 
-    // The largest allowed value of the upper bits: those of r, less one.
-    let modulus = words(&-Fr::ONE);
-    let bound = (u128::from(modulus[3]) << 64 | u128::from(modulus[2])) - 1;
+    // The largest allowed value of the upper bits: those of the limit, less one.
+    let bound = upper - 1;
     // One while all bits so far equal those of the bound; None stands for the constant one at the start.
     let mut equal: Option<Num<Fr>> = None;
     for (i, bit) in bits.iter().enumerate().skip(COMPARED_FROM).rev() {
@@ -89,7 +109,6 @@ fn hash_bits_with<CS: ConstraintSystem<Fr>>(
             cs.enforce(|| "", |lc| lc + bit.var, |lc| lc + ONE - bit.var - &equal.lc(), |lc| lc);
         }
     }
-    cs.enforce(|| "", |_| weighted(&bits), |lc| lc + ONE, |lc| lc + hash.var);
     Ok(bits)
 }
 

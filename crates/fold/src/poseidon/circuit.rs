@@ -7,6 +7,8 @@
 //!
 //! # Variables
 //!
+//! - First round of [`hash_from_first_sboxes`]: its outputs, given. Those of the S-boxes that follow are as below, except that the
+//!   second round's inputs are combinations of them.
 //! - Full rounds: the S-box inputs `s` of the round that follows (after the MDS matrix and the round constants `c`). The
 //!   outputs are `M^-1 (s - c)`. Into the second round there are only `t - 1` outputs to define `t` inputs, hence input 0
 //!   is the affine combination of the others that the constant first output implies.
@@ -35,7 +37,7 @@ use ff::Field;
 use nova_snark::frontend::{ConstraintSystem, LinearCombination, SynthesisError, Variable};
 
 use super::constants::{FULL_ROUNDS, Matrix, Params, dot};
-use super::{MAX_INPUTS, Observer, permute};
+use super::{MAX_INPUTS, Observer, permute, permute_from};
 use crate::curve::Fr;
 use crate::gadgets::num::{Lc, Num, ONE};
 
@@ -53,13 +55,51 @@ pub fn hash<CS: ConstraintSystem<Fr>>(cs: &mut CS, inputs: &[Lc<Fr>]) -> Result<
     let values: Vec<Fr> = inputs.iter().map(|input| input.value).collect();
     let mut witness = Witness::new(params);
     let value = permute(params, &values, &mut witness);
-    let squares = alloc_all(cs, &witness.squares)?;
-    let linear = alloc_all(cs, &witness.linear)?;
-    let var = Num::alloc(cs, value)?.var;
-    if !cs.is_witness_generator() {
-        Rows { cs, squares: squares.chunks_exact(2) }.permutation(params, inputs, &linear, var);
-    }
-    Ok(Num { var, value })
+    witness.allocate(cs, value, |rows, mut linear, var| {
+        let second = take(&mut linear, params.t - 1);
+        let state = rows.first_round(params, inputs, second);
+        rows.permutation_from(params, state, linear, var);
+    })
+}
+
+/// The output of the first round's S-box for input `x` plus `constant`, which is [`super::first_constant`] of its place
+/// (three rows).
+///
+/// # Errors
+/// Those of the constraint system.
+pub fn first_sbox<CS: ConstraintSystem<Fr>>(
+    cs: &mut CS,
+    x: &Lc<Fr>,
+    constant: &Lc<Fr>,
+) -> Result<Num<Fr>, SynthesisError> {
+    let x = x.clone() + constant;
+    let x2 = Num::product(cs, &x, &x)?;
+    let x4 = Num::product(cs, &x2.into(), &x2.into())?;
+    Num::product(cs, &x4.into(), &x)
+}
+
+/// [`hash`] of the inputs whose [`first_sbox`] has these outputs: three rows less for each input.
+///
+/// The S-box is a bijection, so an output that is a free witness stands for exactly one free input. That makes siblings on a
+/// Merkle path cheaper, and hashes that share inputs at the same places.
+///
+/// # Errors
+/// Those of the constraint system.
+///
+/// # Panics
+/// If there is no output, or more than [`MAX_INPUTS`].
+pub fn hash_from_first_sboxes<CS: ConstraintSystem<Fr>>(
+    cs: &mut CS,
+    outputs: &[Lc<Fr>],
+) -> Result<Num<Fr>, SynthesisError> {
+    let params = Params::get(outputs.len() + 1);
+    let values: Vec<Fr> = outputs.iter().map(|output| output.value).collect();
+    let mut witness = Witness::after_first_sboxes(params);
+    let value = permute_from(params, &values, &mut witness);
+    witness.allocate(cs, value, |rows, linear, var| {
+        let state = rows.second_inputs(params, outputs);
+        rows.permutation_from(params, state, linear, var);
+    })
 }
 
 /// [`super::hash_long`] in the circuit, under the same condition: the first input is a domain tag that fixes the number of
@@ -112,6 +152,8 @@ struct Witness {
     squares: Vec<Fr>,
     /// All the other variables except the hash.
     linear: Vec<Fr>,
+    /// How many of the second round's S-box inputs are combinations of other variables.
+    implied: usize,
 }
 
 impl Witness {
@@ -121,7 +163,29 @@ impl Witness {
             basis: Basis::of_width(params.t),
             squares: Vec::with_capacity(2 * sboxes),
             linear: Vec::with_capacity(sboxes),
+            implied: 1,
         }
+    }
+
+    /// When the first round's S-boxes are somebody else's, all inputs of the second are combinations of their outputs.
+    fn after_first_sboxes(params: &Params) -> Self {
+        Self { implied: params.t, ..Self::new(params) }
+    }
+
+    /// Allocates all variables, the hash last, and has the rows made where they are wanted.
+    fn allocate<CS: ConstraintSystem<Fr>>(
+        self,
+        cs: &mut CS,
+        hash: Fr,
+        rows: impl FnOnce(&mut Rows<'_, CS>, &[Variable], Variable),
+    ) -> Result<Num<Fr>, SynthesisError> {
+        let squares = alloc_all(cs, &self.squares)?;
+        let linear = alloc_all(cs, &self.linear)?;
+        let hash = Num::alloc(cs, hash)?;
+        if !cs.is_witness_generator() {
+            rows(&mut Rows { cs, squares: squares.chunks_exact(2) }, &linear, hash.var);
+        }
+        Ok(hash)
     }
 }
 
@@ -131,8 +195,7 @@ impl Observer for Witness {
     }
 
     fn full(&mut self, inputs: &[Fr]) {
-        let implied = usize::from(self.linear.is_empty());
-        self.linear.extend_from_slice(&inputs[implied..]);
+        self.linear.extend_from_slice(&inputs[std::mem::take(&mut self.implied)..]);
     }
 
     fn enter(&mut self, x: Fr, y: &[Fr]) {
@@ -270,14 +333,16 @@ struct Rows<'a, CS> {
 }
 
 impl<CS: ConstraintSystem<Fr>> Rows<'_, CS> {
-    fn permutation(mut self, params: &Params, inputs: &[Lc<Fr>], mut linear: &[Variable], hash: Variable) {
+    /// All rounds after the first; `state` are the S-box inputs of the second.
+    fn permutation_from(
+        &mut self,
+        params: &Params,
+        mut state: Vec<LinearCombination<Fr>>,
+        mut linear: &[Variable],
+        hash: Variable,
+    ) {
         let (t, rp) = (params.t, params.rp);
         let half = FULL_ROUNDS / 2;
-
-        let second = take(&mut linear, t - 1);
-        let implied = self.first_round(params, inputs, second);
-        let mut state = vec![implied];
-        state.extend(singles(second));
         for r in 2..half {
             state = self.full_round(params, &state, take(&mut linear, t), r);
         }
@@ -307,8 +372,8 @@ impl<CS: ConstraintSystem<Fr>> Rows<'_, CS> {
     }
 
     /// The round whose S-box inputs are those of the hash plus constants. `next` are the S-box inputs 1.. of the second
-    /// round; its input 0 is returned.
-    fn first_round(&mut self, params: &Params, inputs: &[Lc<Fr>], next: &[Variable]) -> LinearCombination<Fr> {
+    /// round, all of which are returned.
+    fn first_round(&mut self, params: &Params, inputs: &[Lc<Fr>], next: &[Variable]) -> Vec<LinearCombination<Fr>> {
         let mds = &params.mds;
         // next = A o + shift, with the capacity's output in the shift.
         let columns = mds.rows().zip(params.constants(1));
@@ -317,7 +382,18 @@ impl<CS: ConstraintSystem<Fr>> Rows<'_, CS> {
             self.sbox(&(input.lc() + (*c, ONE)), affine(row, next, -dot(row, &shifts[1..])));
         }
         let coeffs = params.tail_inv.apply_left(&mds.row(0)[1..]);
-        affine(&coeffs, next, shifts[0] - dot(&coeffs, &shifts[1..]))
+        let implied = affine(&coeffs, next, shifts[0] - dot(&coeffs, &shifts[1..]));
+        std::iter::once(implied).chain(singles(next)).collect()
+    }
+
+    /// The S-box inputs of the second round for given outputs of the first.
+    fn second_inputs(&mut self, params: &Params, outputs: &[Lc<Fr>]) -> Vec<LinearCombination<Fr>> {
+        let outputs: Vec<LinearCombination<Fr>> = outputs.iter().map(Lc::lc).collect();
+        let input = |(row, c): (&[Fr], &Fr)| {
+            let constant = LinearCombination::from_coeff(ONE, row[0] * params.capacity_sbox + c);
+            row[1..].iter().zip(&outputs).fold(constant, |lc, (coeff, output)| lc + (*coeff, output))
+        };
+        params.mds.rows().zip(params.constants(1)).map(input).collect()
     }
 
     /// A full round between full rounds; `next` are the S-box inputs of round `r`, the one after.
@@ -444,6 +520,36 @@ mod tests {
         assert!(is_satisfied(&shape_of(2, gadget), &z));
     }
 
+    fn hash_in_two_parts<CS: ConstraintSystem<Fr>>(cs: &mut CS, inputs: &[Lc<Fr>]) -> Result<Num<Fr>, SynthesisError> {
+        let n = inputs.len();
+        let constant = |i| Lc::constant(super::super::first_constant(n, i));
+        let outputs: Vec<Lc<Fr>> = inputs
+            .iter()
+            .enumerate()
+            .map(|(i, input)| Ok(first_sbox(cs, input, &constant(i))?.into()))
+            .collect::<Result<_, SynthesisError>>()?;
+        hash_from_first_sboxes(cs, &outputs)
+    }
+
+    #[test]
+    fn the_first_round_can_be_taken_apart() {
+        for n in 1..=MAX_INPUTS {
+            let shape = shape_of(n, hash_in_two_parts);
+            let (mut z, out) = assignment_of(n, hash_in_two_parts);
+            assert_eq!(out.value, super::super::hash(&z[..n]));
+            for i in 0..n {
+                assert_eq!(z[n + 3 * i + 2], super::super::first_sbox(n, i, z[i]));
+            }
+            assert_eq!((shape.num_vars(), shape.num_cons()), (z.len() - 1, SIZES[n - 1].0));
+            assert!(is_satisfied(&shape, &z), "{n} inputs");
+            for i in 0..z.len() - 1 {
+                z[i] += Fr::ONE;
+                assert!(!is_satisfied(&shape, &z), "variable {i} of {n} inputs");
+                z[i] -= Fr::ONE;
+            }
+        }
+    }
+
     #[test]
     fn sizes_are_pinned() {
         let sizes: Vec<(usize, usize)> = (1..=MAX_INPUTS)
@@ -476,22 +582,27 @@ mod tests {
     #[test]
     fn jacobian_is_invertible() {
         for n in [1, 2, 5, 14] {
-            let shape = shape_of(n, hash);
-            let (z, _) = assignment_of(n, hash);
-            let (az, bz, _) = shape.multiply_vec(&z).expect("the assignment has the shape's length");
-            let size = shape.num_cons();
-            let mut jacobian = vec![vec![Fr::ZERO; size]; size];
-            for (i, gradient) in jacobian.iter_mut().enumerate() {
-                let terms = row(shape.A(), i)
-                    .map(|(j, a)| (j, a * bz[i]))
-                    .chain(row(shape.B(), i).map(|(j, b)| (j, b * az[i])))
-                    .chain(row(shape.C(), i).map(|(j, c)| (j, -c)));
-                for (j, term) in terms.filter(|(j, _)| (n..n + size).contains(j)) {
-                    gradient[j - n] += term;
-                }
-            }
-            assert_eq!(rank(jacobian), size, "{n} inputs");
+            jacobian_is_invertible_for(n, hash, hash);
         }
+        jacobian_is_invertible_for(8, hash_in_two_parts, hash_in_two_parts);
+    }
+
+    fn jacobian_is_invertible_for(n: usize, shape: Gadget<ShapeCS<Bn256EngineKZG>>, witness: Gadget<WitnessCS<Fr>>) {
+        let shape = shape_of(n, shape);
+        let (z, _) = assignment_of(n, witness);
+        let (az, bz, _) = shape.multiply_vec(&z).expect("the assignment has the shape's length");
+        let size = shape.num_cons();
+        let mut jacobian = vec![vec![Fr::ZERO; size]; size];
+        for (i, gradient) in jacobian.iter_mut().enumerate() {
+            let terms = row(shape.A(), i)
+                .map(|(j, a)| (j, a * bz[i]))
+                .chain(row(shape.B(), i).map(|(j, b)| (j, b * az[i])))
+                .chain(row(shape.C(), i).map(|(j, c)| (j, -c)));
+            for (j, term) in terms.filter(|(j, _)| (n..n + size).contains(j)) {
+                gradient[j - n] += term;
+            }
+        }
+        assert_eq!(rank(jacobian), size, "{n} inputs");
     }
 
     fn rank(mut rows: Vec<Vec<Fr>>) -> usize {

@@ -9,7 +9,7 @@ mod constants;
 
 use ff::Field;
 
-use self::constants::{FULL_ROUNDS, Params, dot};
+use self::constants::{FULL_ROUNDS, Params, dot, dot_plus};
 use crate::curve::Fr;
 
 /// Most inputs that one permutation absorbs.
@@ -46,6 +46,22 @@ pub fn hash_long(inputs: &[Fr]) -> Fr {
     })
 }
 
+/// What the first round of [`hash`] adds to input `position` of `inputs` inputs before its S-box.
+///
+/// # Panics
+/// If `inputs` is not from 1 to [`MAX_INPUTS`] or `position` not below it.
+pub fn first_constant(inputs: usize, position: usize) -> Fr {
+    Params::get(inputs + 1).constants(0)[1..][position]
+}
+
+/// `(x + first_constant)^5`: all that [`hash`] takes from the input `x` at `position`. A bijection of Fr.
+///
+/// # Panics
+/// As [`first_constant`].
+pub fn first_sbox(inputs: usize, position: usize, x: Fr) -> Fr {
+    sbox(x + first_constant(inputs, position), &mut ())
+}
+
 /// Sees the intermediate values of a permutation, in this order of its phases; within each, S-boxes come before the
 /// state they lead to. The circuit's witness is made this way.
 trait Observer {
@@ -75,12 +91,22 @@ fn sbox(x: Fr, observer: &mut impl Observer) -> Fr {
 /// `dst = matrix * src + constants`.
 fn mix<'a>(dst: &mut [Fr], rows: impl Iterator<Item = &'a [Fr]>, src: &[Fr], constants: &[Fr]) {
     for ((d, row), c) in dst.iter_mut().zip(rows).zip(constants) {
-        *d = dot(row, src) + c;
+        *d = dot_plus(row, src, c);
     }
 }
 
-/// `state[0]` after the permutation of `[0, inputs...]`, with the partial rounds in companion form (see [`constants`]).
+/// `state[0]` after the permutation of `[0, inputs...]`.
 fn permute(params: &Params, inputs: &[Fr], observer: &mut impl Observer) -> Fr {
+    let mut outputs = [Fr::ZERO; MAX_INPUTS];
+    for ((o, input), c) in outputs.iter_mut().zip(inputs).zip(&params.constants(0)[1..]) {
+        *o = sbox(input + c, observer);
+    }
+    permute_from(params, &outputs[..inputs.len()], observer)
+}
+
+/// The permutation from the outputs of the first round's S-boxes on, without that of the capacity element, with the partial
+/// rounds in companion form (see [`constants`]).
+fn permute_from(params: &Params, first: &[Fr], observer: &mut impl Observer) -> Fr {
     let (t, rp) = (params.t, params.rp);
     let n = t - 1;
     let half = FULL_ROUNDS / 2;
@@ -88,9 +114,7 @@ fn permute(params: &Params, inputs: &[Fr], observer: &mut impl Observer) -> Fr {
     let (state, outputs) = (&mut state[..t], &mut outputs[..t]);
 
     outputs[0] = params.capacity_sbox;
-    for ((o, input), c) in outputs[1..].iter_mut().zip(inputs).zip(&params.constants(0)[1..]) {
-        *o = sbox(input + c, observer);
-    }
+    outputs[1..].copy_from_slice(first);
     for r in 1..half {
         mix(state, params.mds.rows(), outputs, params.constants(r));
         observer.full(state);
@@ -135,7 +159,7 @@ mod tests {
     use ff::PrimeField;
     use proptest::prelude::*;
 
-    use super::constants::PARTIAL_ROUNDS;
+    use super::constants::{MAX_TERMS, MODULUS, MODULUS_INVERSE, PARTIAL_ROUNDS};
     use super::*;
 
     /// `poseidon-lite` of n = 1..=16 inputs: of 1, 2, ..., n and of -1, -2, ..., -n.
@@ -253,6 +277,34 @@ mod tests {
         fn companion_form_equals_plain_permutation(inputs in prop::collection::vec(arb_fr(), 1..=MAX_INPUTS)) {
             prop_assert_eq!(hash(&inputs), plain_permutation(&inputs));
         }
+    }
+
+    /// The largest sums, where the most multiples of the modulus are taken away and the least space is left.
+    #[test]
+    fn inner_products_of_any_length_are_exact() {
+        let one = from_montgomery_form(1);
+        let elements = [Fr::ZERO, Fr::ONE, -Fr::ONE, one, -one];
+        for first in elements {
+            for second in elements {
+                for terms in 0..=MAX_TERMS {
+                    let expected = first * second * Fr::from(terms as u64) + second;
+                    assert_eq!(dot_plus(&vec![first; terms], &vec![second; terms], &second), expected, "{terms} terms");
+                }
+            }
+        }
+    }
+
+    /// The element whose digits in memory are those of `digit`; minus it has the largest digits for 1.
+    fn from_montgomery_form(digit: u64) -> Fr {
+        halo2curves::bn256::Fr([digit, 0, 0, 0])
+    }
+
+    #[test]
+    fn digits_of_the_modulus() {
+        let modulus = Fr::from_raw(MODULUS);
+        assert_eq!(modulus, Fr::ZERO);
+        assert_eq!(Fr::from_raw([MODULUS[0] - 1, MODULUS[1], MODULUS[2], MODULUS[3]]), -Fr::ONE);
+        assert_eq!(MODULUS[0].wrapping_mul(MODULUS_INVERSE), u64::MAX);
     }
 
     #[test]

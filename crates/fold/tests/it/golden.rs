@@ -3,14 +3,12 @@
 use crate::common::{PARAMS, PER_STEP, context, job, rng, segment};
 use crowdfold_fold::limits::MAX_ARITY;
 use crowdfold_fold::transcript::{Tag, hash};
-use crowdfold_fold::{Address, BindingTree, CIRCUIT_VERSION, CircuitSize, Fr, Parameters, Srs, merge};
+use crowdfold_fold::{Address, BindingTree, CIRCUIT_VERSION, CircuitSize, Fr, merge};
 use crowdfold_fuzz_bodies::{ParameterLayout, Section};
-use crowdfold_programs::Squarings;
 use ff::PrimeField;
 use sha2::{Digest, Sha256};
 use std::fmt::Display;
 use std::path::Path;
-use std::sync::LazyLock;
 
 /// Set to `refresh`, it makes the test write the file instead of comparing with it.
 const VARIABLE: &str = "CROWDFOLD_GOLDEN";
@@ -20,14 +18,15 @@ const HEADER: &str = "\
 # A circuit or digest that changes goes with another CIRCUIT_VERSION.
 ";
 
-/// Parameters of the smallest program: one row, so S without it is what a step costs.
-static SMALLEST: LazyLock<Parameters<Squarings>> =
-    LazyLock::new(|| Parameters::generate(Squarings::new(1), &Srs::insecure_development(1 << 16)).expect("parameters"));
-
-/// S without the row and the two variables of a program of one squaring, whose three entries are 2, 2 and 1.
+/// S without the rows, variables and entries of its program.
 fn step_without_program() -> CircuitSize {
-    let CircuitSize { constraints, variables, nnz } = SMALLEST.prover().step_size();
-    CircuitSize { constraints: constraints - 1, variables: variables - 2, nnz: nnz - 5 }
+    let all = PARAMS.prover().step_size();
+    let own = CircuitSize::of_function(PARAMS.prover().step()).expect("it has a circuit");
+    CircuitSize {
+        constraints: all.constraints - own.constraints,
+        variables: all.variables - own.variables,
+        nnz: all.nnz - own.nnz,
+    }
 }
 
 /// Lines of a name and a value.

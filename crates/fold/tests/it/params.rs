@@ -1,9 +1,13 @@
 //! Parameter files: what is refused, and that the digest is the same wherever they come from.
 
-use crate::common::PARAMS;
-use crowdfold_fold::{Error, Parameters, ProverParameters, Srs};
+use crate::common::{PARAMS, context, rng};
+use crowdfold_fold::{
+    CircuitSize, Error, Fr, Parameters, ProgramId, ProverParameters, Segment, Srs, StepFunction, verify,
+};
 use crowdfold_fuzz_bodies::{ParameterLayout, Section};
-use crowdfold_programs::Squarings;
+use crowdfold_programs::{Builtin, BuiltinInput, Program, Squarings};
+use nova_snark::frontend::num::AllocatedNum;
+use nova_snark::frontend::{ConstraintSystem, SynthesisError};
 use std::sync::LazyLock;
 
 static FULL: LazyLock<Vec<u8>> = LazyLock::new(|| PARAMS.to_bytes());
@@ -215,4 +219,102 @@ fn parameters_of_another_program_are_refused() {
             other => panic!("{other}"),
         }
     }
+}
+
+#[test]
+fn a_program_is_named_and_measured_without_parameters() {
+    assert_eq!(ProgramId::of(&program()).expect("it has a circuit"), PARAMS.prover().program());
+    assert_eq!(CircuitSize::of_step(&program()).expect("it has a circuit"), PARAMS.prover().step_size());
+    // Three rows, of 2 + 2 + 1, 3 and 3 entries, and the input beside the three squares.
+    let own = CircuitSize { constraints: 3, variables: 4, nnz: 11 };
+    assert_eq!(CircuitSize::of_function(&program()).expect("it has a circuit"), own);
+}
+
+/// A step function that nobody can use: its state has `arity` elements, and its circuit `public` public inputs.
+#[derive(Clone)]
+struct Unusable {
+    arity: usize,
+    public: usize,
+}
+
+impl StepFunction for Unusable {
+    type Input = ();
+
+    fn name(&self) -> String {
+        "unusable/1".into()
+    }
+
+    fn arity(&self) -> usize {
+        self.arity
+    }
+
+    fn apply(&self, state: &[Fr], (): &()) -> Result<Vec<Fr>, Error> {
+        Ok(state.to_vec())
+    }
+
+    fn shape_input(&self) {}
+
+    fn synthesize<CS: ConstraintSystem<Fr>>(
+        &self,
+        cs: &mut CS,
+        state: &[AllocatedNum<Fr>],
+        (): &(),
+    ) -> Result<Vec<AllocatedNum<Fr>>, SynthesisError> {
+        for i in 0..self.public {
+            AllocatedNum::alloc_input(cs.namespace(|| format!("public input {i}")), || Ok(Fr::from(1)))?;
+        }
+        Ok(state.to_vec())
+    }
+
+    fn max_input_bytes(&self) -> usize {
+        0
+    }
+
+    fn encode_input(&self, (): &()) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn decode_input(&self, _: &[u8]) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_step_function_beyond_the_limits_is_neither_named_nor_measured() {
+    for arity in [0, 65] {
+        let program = Unusable { arity, public: 0 };
+        for error in [
+            ProgramId::of(&program).expect_err("it is refused"),
+            CircuitSize::of_step(&program).expect_err("it is refused"),
+            CircuitSize::of_function(&program).expect_err("it is refused"),
+        ] {
+            assert!(matches!(error, Error::Limit { what: "arity", found, .. } if found == arity as u64), "{error}");
+        }
+    }
+    let program = Unusable { arity: 1, public: 1 };
+    for error in [
+        ProgramId::of(&program).expect_err("it is refused"),
+        CircuitSize::of_step(&program).expect_err("it is refused"),
+        CircuitSize::of_function(&program).expect_err("it is refused"),
+    ] {
+        assert!(matches!(&error, Error::Step(reason) if reason.contains("public inputs")), "{error}");
+    }
+    ProgramId::of(&Unusable { arity: 64, public: 0 }).expect("it is within the limits");
+}
+
+/// A program of a registry is the program itself: provers that know it by either type understand each other.
+#[test]
+fn parameters_of_a_program_are_those_of_its_registry() {
+    let listed = Builtin::from_name("squarings/1/3").expect("it is built in");
+    assert_eq!(ProgramId::of(&listed).expect("it has a circuit"), PARAMS.prover().program());
+    let prover = ProverParameters::from_bytes(listed, &PROVER).expect("decodes");
+    assert_eq!((prover.digest(), prover.program()), (PARAMS.prover().digest(), PARAMS.prover().program()));
+
+    let mut rng = rng(1);
+    let mut segment = Segment::new(&prover, context(1), vec![Fr::from(5)]).expect("a segment");
+    for input in 0..2 {
+        segment.push(&BuiltinInput::Squarings(Fr::from(input)), &mut rng).expect("accepted");
+    }
+    let proof = segment.finish(&mut rng).expect("two steps");
+    verify(&PARAMS, &proof, &mut rng).expect("it verifies with the parameters of the program alone");
 }
