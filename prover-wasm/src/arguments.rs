@@ -1,14 +1,11 @@
 //! From JavaScript's values to ours, checking everything before anything is copied.
 
-use crowdfold_fold::{self as fold, Address, Context, Fr, Job};
-use ff::PrimeField;
+use crowdfold_fold::{self as fold, Address, Context, Job};
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 
 use crate::error::Error;
 
-/// Bytes of a state element.
-pub(crate) const ELEMENT_BYTES: usize = 32;
 /// The largest number below which JavaScript's numbers are exact integers.
 const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
 
@@ -94,48 +91,9 @@ pub(crate) fn bytes(what: &'static str, array: &Uint8Array, limit: usize) -> Res
     Ok(bytes)
 }
 
-/// A state from the little-endian encodings of its elements, one after the other.
-pub(crate) fn decode_state(bytes: &[u8], arity: usize) -> Result<Vec<Fr>, Error> {
-    let (expected, found) = (arity * ELEMENT_BYTES, bytes.len());
-    if expected != found {
-        return Err(fold::Error::Length { what: "bytes of the state", expected, found }.into());
-    }
-    let (elements, _) = bytes.as_chunks::<ELEMENT_BYTES>();
-    let decode = |(i, element): (usize, &[u8; ELEMENT_BYTES])| {
-        let reason = "a number is not below its modulus";
-        Option::<Fr>::from(Fr::from_repr((*element).into()))
-            .ok_or(fold::Error::Decode { what: "state", at: i * ELEMENT_BYTES, reason }.into())
-    };
-    elements.iter().enumerate().map(decode).collect()
-}
-
-/// The encoding that [`decode_state`] reads.
-pub(crate) fn encode_state(state: &[Fr]) -> Vec<u8> {
-    state.iter().flat_map(|element| <[u8; ELEMENT_BYTES]>::from(element.to_repr())).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ff::Field;
-
-    #[test]
-    fn states_round_trip() {
-        let state = [Fr::ZERO, Fr::ONE, -Fr::ONE, Fr::from(7)];
-        assert_eq!(decode_state(&encode_state(&state), 4).expect("it was just encoded"), state);
-    }
-
-    #[test]
-    fn states_of_another_form_are_refused() {
-        for (bytes, arity, kind) in [
-            (vec![0; 32], 2, "Length"),
-            (vec![0; 33], 1, "Length"),
-            (vec![], 1, "Length"),
-            (vec![0xff; 32], 1, "Decode"),
-        ] {
-            assert_eq!(decode_state(&bytes, arity).expect_err("it has another form").kind(), kind);
-        }
-    }
 
     #[test]
     fn hexadecimal_has_its_exact_length() {

@@ -3,8 +3,10 @@
 use std::error::Error as _;
 
 use crowdfold_fold as fold;
-use crowdfold_programs::Squarings;
+use crowdfold_programs::Program as _;
 use wasm_bindgen::prelude::*;
+
+use crate::Programs;
 
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r#"
@@ -23,7 +25,7 @@ export interface CrowdfoldError extends Error {
 #[non_exhaustive]
 pub enum Error {
     /// A program that this package does not have.
-    #[error("there is no program of that name: expected squarings/1/N with N from 1 to {max}", max = Squarings::MAX_PER_STEP)]
+    #[error("there is no program of that name: expected {forms}", forms = Programs::forms())]
     UnknownProgram,
     /// Parameters other than those that were asked for.
     #[error("the parameters have digest {found}, expected {expected}: fetch those of the job")]

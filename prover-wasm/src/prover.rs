@@ -3,13 +3,14 @@
 use std::rc::Rc;
 
 use crowdfold_fold::{ProverParameters, StepFunction};
-use crowdfold_programs::Squarings;
+use crowdfold_programs::Program as _;
 use js_sys::Uint8Array;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use wasm_bindgen::prelude::*;
 
-use crate::arguments::{self, ELEMENT_BYTES, SegmentContext, decode_state};
+use crate::Programs;
+use crate::arguments::{self, SegmentContext};
 use crate::error::Error;
 use crate::segment::{OwnedSegment, Segment};
 
@@ -22,7 +23,7 @@ const DIGEST_BYTES: usize = 32;
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Prover {
-    parameters: Rc<ProverParameters<Squarings>>,
+    parameters: Rc<ProverParameters<Programs>>,
 }
 
 #[wasm_bindgen]
@@ -38,7 +39,7 @@ impl Prover {
     /// `Argument`, `Memory`.
     #[wasm_bindgen(constructor)]
     pub fn new(program: &str, parameters: &Uint8Array, digest: &str) -> Result<Self, Error> {
-        let program = Squarings::from_name(program).ok_or(Error::UnknownProgram)?;
+        let program = Programs::from_name(program).ok_or(Error::UnknownProgram)?;
         let expected: [u8; DIGEST_BYTES] = arguments::from_hex("digest", "32 bytes as hexadecimal", digest)?;
         let bytes = arguments::bytes("parameters", parameters, MAX_PARAMETER_BYTES)?;
         let parameters = ProverParameters::from_bytes(program, &bytes)?;
@@ -84,9 +85,9 @@ impl Prover {
     /// form, `Randomness`.
     pub fn segment(&self, context: &SegmentContext, start: &Uint8Array) -> Result<Segment, Error> {
         let context = context.read()?;
-        let arity = self.parameters.step().arity();
-        let start = arguments::bytes("start", start, arity * ELEMENT_BYTES)?;
-        let segment = OwnedSegment::new(&self.parameters, context, decode_state(&start, arity)?)?;
+        let program = self.parameters.step();
+        let start = arguments::bytes("start", start, program.state_bytes())?;
+        let segment = OwnedSegment::new(&self.parameters, context, program.decode_state(&start)?)?;
         Ok(Segment::new(segment, rng()?))
     }
 }

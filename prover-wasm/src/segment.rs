@@ -3,14 +3,15 @@
 use std::rc::Rc;
 
 use crowdfold_fold::{self as fold, Context, Fr, ProverParameters, RangeProof, StepFunction};
-use crowdfold_programs::Squarings;
+use crowdfold_programs::Program as _;
 use js_sys::Uint8Array;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, RngCore};
 use wasm_bindgen::prelude::*;
 
-use crate::arguments::{self, encode_state};
+use crate::arguments;
 use crate::error::Error;
+use crate::{Programs, ProgramsInput};
 
 /// A run of steps being proved: push the inputs as they arrive, then finish. Call `free` to give one up.
 #[wasm_bindgen]
@@ -60,7 +61,7 @@ impl Segment {
     /// # Errors
     /// Throws a `CrowdfoldError` of kind `Finished` after `finish`.
     pub fn state(&self) -> Result<Vec<u8>, Error> {
-        self.open().map(|segment| encode_state(segment.state()))
+        self.open().map(|segment| segment.step().encode_state(segment.state()))
     }
 
     /// The range proof of all steps pushed, in its canonical encoding. The segment is of no further use then.
@@ -80,13 +81,13 @@ impl Segment {
 pub(crate) struct OwnedSegment {
     /// Borrows from `parameters`, so it is declared, and dropped, before it. Never handed out: no reference with its
     /// lifetime may leave this type.
-    segment: fold::Segment<'static, Squarings>,
-    parameters: Rc<ProverParameters<Squarings>>,
+    segment: fold::Segment<'static, Programs>,
+    parameters: Rc<ProverParameters<Programs>>,
 }
 
 impl OwnedSegment {
     pub(crate) fn new(
-        parameters: &Rc<ProverParameters<Squarings>>,
+        parameters: &Rc<ProverParameters<Programs>>,
         context: Context,
         start: Vec<Fr>,
     ) -> Result<Self, fold::Error> {
@@ -96,11 +97,11 @@ impl OwnedSegment {
         // crate makes no `&mut` from an `Rc`, and `Rc` itself hands none out while it is shared with the prover or held
         // here.
         #[expect(unsafe_code, reason = "a struct that borrows from itself")]
-        let borrowed: &'static ProverParameters<Squarings> = unsafe { &*Rc::as_ptr(&parameters) };
+        let borrowed: &'static ProverParameters<Programs> = unsafe { &*Rc::as_ptr(&parameters) };
         Ok(Self { segment: fold::Segment::new(borrowed, context, start)?, parameters })
     }
 
-    pub(crate) fn step(&self) -> &Squarings {
+    pub(crate) fn step(&self) -> &Programs {
         self.parameters.step()
     }
 
@@ -112,7 +113,11 @@ impl OwnedSegment {
         self.segment.state()
     }
 
-    pub(crate) fn push(&mut self, input: &Fr, rng: &mut (impl CryptoRng + RngCore)) -> Result<(), fold::Error> {
+    pub(crate) fn push(
+        &mut self,
+        input: &ProgramsInput,
+        rng: &mut (impl CryptoRng + RngCore),
+    ) -> Result<(), fold::Error> {
         self.segment.push(input, rng)
     }
 
@@ -131,11 +136,13 @@ impl std::fmt::Debug for OwnedSegment {
 mod tests {
     use super::*;
     use crowdfold_fold::{Address, Job, Parameters, Srs, verify};
+    use crowdfold_programs::{Builtin, BuiltinInput, Squarings};
     use rand_core::SeedableRng;
 
     #[test]
     fn a_segment_outlives_the_prover_it_came_from() {
-        let params = Parameters::generate(Squarings::new(3), &Srs::insecure_development(1 << 16)).expect("parameters");
+        let params = Parameters::generate(Builtin::Squarings(Squarings::new(3)), &Srs::insecure_development(1 << 16));
+        let params = params.expect("parameters");
         let shared = Rc::new(params.prover().clone());
         let job = Job { chain_id: 1, contract: Address([2; 20]), job_id: [3; 32] };
         let context = Context { job, prover: Address([4; 20]) };
@@ -144,7 +151,7 @@ mod tests {
 
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         for input in 0..2 {
-            segment.push(&Fr::from(input), &mut rng).expect("every input is accepted");
+            segment.push(&BuiltinInput::Squarings(Fr::from(input)), &mut rng).expect("every input is accepted");
         }
         let state = segment.state().to_vec();
         let proof = segment.finish(&mut rng).expect("two steps");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use crowdfold_fold::{Parameters, Srs, srs};
-use crowdfold_programs::Squarings;
+use crowdfold_programs::Program;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -53,10 +53,9 @@ pub(crate) fn development_powers(root: &Path, n: usize) -> anyhow::Result<(Srs, 
 ///
 /// # Errors
 /// If there is no such program, or the cache can't be written.
-pub(crate) fn of_program(root: &Path, name: &str) -> anyhow::Result<(Parameters<Squarings>, PathBuf)> {
-    let program = Squarings::from_name(name).with_context(|| {
-        format!("there is no program `{name}`; expected squarings/1/N with N from 1 to {}", Squarings::MAX_PER_STEP)
-    })?;
+pub(crate) fn of_program<P: Program>(root: &Path, name: &str) -> anyhow::Result<(Parameters<P>, PathBuf)> {
+    let program =
+        P::from_name(name).with_context(|| format!("there is no program `{name}` here; expected {}", P::forms()))?;
     let (srs, _) = development_powers(root, POWERS)?;
     let parameters = Parameters::generate(program, &srs)?;
     let path = root.join("target/params").join(format!("{}.params", parameters.prover().digest()));
