@@ -18,6 +18,7 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
     scripts/stage format cargo fmt --all --check
     scripts/stage clippy cargo clippy --workspace --all-targets -- -D warnings
     scripts/stage "rust tests" cargo test --workspace
+    scripts/stage "vectors" node --test --test-reporter=spec vectors/tests/*.test.mjs
     scripts/stage "wasm packages" scripts/xtask wasm --in-tests
     scripts/stage "wasm tests" node --test --test-reporter=spec prover-wasm/tests/*.test.mjs
 

@@ -11,7 +11,9 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Target {
     /// The value is at most this.
-    Value(f64),
+    AtMost(f64),
+    /// The value is at least this.
+    AtLeast(f64),
     /// Our value over the peer's is at most this.
     Ratio(f64),
 }
@@ -51,7 +53,13 @@ impl Measure {
     /// With the target that the value is at most `limit`.
     #[must_use]
     pub fn at_most(self, limit: f64) -> Self {
-        Self { target: Some(Target::Value(limit)), ..self }
+        Self { target: Some(Target::AtMost(limit)), ..self }
+    }
+
+    /// With the target that the value is at least `limit`.
+    #[must_use]
+    pub fn at_least(self, limit: f64) -> Self {
+        Self { target: Some(Target::AtLeast(limit)), ..self }
     }
 
     /// With a peer, and the target that the ratio is at most `limit`.
@@ -68,7 +76,8 @@ impl Measure {
     /// Whether the target is met; `None` where there is none.
     pub fn met(&self) -> Option<bool> {
         match self.target? {
-            Target::Value(limit) => Some(self.value <= limit),
+            Target::AtMost(limit) => Some(self.value <= limit),
+            Target::AtLeast(limit) => Some(self.value >= limit),
             Target::Ratio(limit) => Some(self.ratio()? <= limit),
         }
     }
@@ -124,7 +133,8 @@ pub fn table(measures: &[Measure]) -> String {
             measure.peer.as_ref().map(|peer| with_unit(peer.value)).unwrap_or_default(),
             measure.ratio().map(|ratio| format!("{ratio:.3}")).unwrap_or_default(),
             match measure.target {
-                Some(Target::Value(limit)) => format!("<= {}", number(limit)),
+                Some(Target::AtMost(limit)) => format!("<= {}", number(limit)),
+                Some(Target::AtLeast(limit)) => format!(">= {}", number(limit)),
                 Some(Target::Ratio(limit)) => format!("ratio <= {limit}"),
                 None => String::new(),
             },
@@ -146,6 +156,18 @@ pub fn table(measures: &[Measure]) -> String {
     text
 }
 
+/// How `parts` make up a whole: a line for each with its percentage, then for what is left and for the whole.
+pub fn split(parts: &[(&str, f64)], whole: f64, decimals: usize, unit: &str) -> String {
+    let rest = whole - parts.iter().map(|(_, value)| value).sum::<f64>();
+    let lines = parts.iter().copied().chain([("everything else", rest), ("the whole", whole)]);
+    let width = parts.iter().map(|(name, _)| name.len()).chain([15]).max().unwrap_or_default();
+    lines.fold(String::new(), |mut text, (name, value)| {
+        let percent = value / whole * 100.0;
+        let _ = writeln!(text, "  {name:<width$} {value:>9.decimals$} {unit}  {percent:>5.1} %");
+        text
+    })
+}
+
 /// Counts as they are, anything else with three digits after the point.
 fn number(value: f64) -> String {
     if value.fract() == 0.0 { format!("{value}") } else { format!("{value:.3}") }
@@ -153,20 +175,22 @@ fn number(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Measure, table, write_json};
+    use super::{Measure, split, table, write_json};
 
     fn measures() -> Vec<Measure> {
         vec![
             Measure::new("size", "a size", 7.0, "rows").at_most(6.0),
             Measure::new("time", "a time", 0.5, "s").against("them", 1.0, 1.05),
             Measure::new("told", "no target", 1.25, "s"),
+            Measure::new("rate", "a rate", 7.0, "1/s").at_least(7.0),
+            Measure::new("slow", "a rate", 6.0, "1/s").at_least(7.0),
         ]
     }
 
     #[test]
     fn targets_are_compared() {
         let met: Vec<_> = measures().iter().map(Measure::met).collect();
-        assert_eq!(met, [Some(false), Some(true), None]);
+        assert_eq!(met, [Some(false), Some(true), None, Some(true), Some(false)]);
     }
 
     #[test]
@@ -179,16 +203,28 @@ mod tests {
             { "id": "size", "value": 7.0, "unit": "rows", "peer": null, "peer_value": null, "ratio": null },
             { "id": "time", "value": 0.5, "unit": "s", "peer": "them", "peer_value": 1.0, "ratio": 0.5 },
             { "id": "told", "value": 1.25, "unit": "s", "peer": null, "peer_value": null, "ratio": null },
+            { "id": "rate", "value": 7.0, "unit": "1/s", "peer": null, "peer_value": null, "ratio": null },
+            { "id": "slow", "value": 6.0, "unit": "1/s", "peer": null, "peer_value": null, "ratio": null },
         ]);
         assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn a_split_adds_up() {
+        let text = split(&[("some", 1.0), ("more", 2.0)], 4.0, 0, "rows");
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 4);
+        assert!(lines[2].contains("everything else") && lines[2].contains("1 rows   25.0 %"), "{text}");
+        assert!(lines[3].ends_with("4 rows  100.0 %"), "{text}");
     }
 
     #[test]
     fn the_table_says_what_is_not_met() {
         let text = table(&measures());
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len(), 4);
+        assert_eq!(lines.len(), 6);
         assert!(lines[1].ends_with("NO") && lines[2].ends_with("yes"), "{text}");
         assert!(lines[3].contains("1.250 s"), "{text}");
+        assert!(lines[4].contains(">= 7") && lines[4].ends_with("yes") && lines[5].ends_with("NO"), "{text}");
     }
 }

@@ -2,6 +2,17 @@
 
 use std::time::Instant;
 
+use anyhow::Context;
+use rayon::ThreadPoolBuilder;
+
+/// Runs `work` on a pool of so many threads.
+///
+/// # Errors
+/// If the threads can't be started; the error of `work`.
+pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+    ThreadPoolBuilder::new().num_threads(threads).build().context("starting threads")?.install(work)
+}
+
 /// Runs `work` and returns its result with the seconds it took.
 pub fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
     let started = Instant::now();

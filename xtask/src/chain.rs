@@ -1,11 +1,10 @@
-//! A chain of steps cut into segments: what the fixture and the demo prove.
+//! A job cut into segments: what the fixture and the demo prove.
 
 use anyhow::{Context as _, ensure};
 use crowdfold_fold::{
     Address, Context, Fr, Job, Parameters, RangeProof, Segment, StepFunction, merge, verify, verify_batch,
 };
-use crowdfold_programs::Squarings;
-use ff::PrimeField;
+use crowdfold_programs::{Builtin, BuiltinInput, Program, Step};
 use rand_core::{CryptoRng, RngCore};
 
 /// The job that everything here is bound to.
@@ -16,27 +15,25 @@ pub(crate) const JOB: Job = Job { chain_id: 31337, contract: Address([0xc0; 20])
 pub(crate) struct Range {
     pub(crate) first: usize,
     pub(crate) start: Vec<Fr>,
-    pub(crate) inputs: Vec<Fr>,
+    pub(crate) inputs: Vec<BuiltinInput>,
     pub(crate) end: Vec<Fr>,
 }
 
-/// Executes a chain of `segments * length` steps and cuts it.
+/// Plans a job of `segments * length` steps, executes it and cuts it.
 ///
 /// # Errors
-/// If the step function refuses an input.
-pub(crate) fn execute(program: &Squarings, segments: usize, length: usize) -> anyhow::Result<Vec<Range>> {
-    let mut state = vec![Fr::from(3)];
-    (0..segments)
-        .map(|segment| {
-            let first = segment * length;
-            let start = state.clone();
-            let inputs: Vec<Fr> = (first..first + length).map(|step| Fr::from(step as u64 + 1)).collect();
-            for input in &inputs {
-                state = program.apply(&state, input)?;
-            }
-            Ok(Range { first, start, inputs, end: state.clone() })
-        })
-        .collect()
+/// If the program refuses the job, or it has another number of steps.
+pub(crate) fn execute(program: &Builtin, job: &[u8], segments: usize, length: usize) -> anyhow::Result<Vec<Range>> {
+    let plan = program.plan(job)?;
+    ensure!(plan.steps == (segments * length) as u64, "the job has {} steps", plan.steps);
+    let mut start = plan.start.clone();
+    let steps: Vec<Step<BuiltinInput>> = plan.execute(program).collect::<Result<_, _>>()?;
+    let cut = |(segment, steps): (usize, &[Step<BuiltinInput>])| {
+        let end = steps.last().map_or_else(|| start.clone(), |step| step.state.clone());
+        let inputs = steps.iter().map(|step| step.input.clone()).collect();
+        Range { first: segment * length, start: std::mem::replace(&mut start, end.clone()), inputs, end }
+    };
+    Ok(steps.chunks(length).enumerate().map(cut).collect())
 }
 
 /// Proves a range here.
@@ -44,7 +41,7 @@ pub(crate) fn execute(program: &Squarings, segments: usize, length: usize) -> an
 /// # Errors
 /// Those of the folding scheme.
 pub(crate) fn prove(
-    parameters: &Parameters<Squarings>,
+    parameters: &Parameters<Builtin>,
     prover: Address,
     range: &Range,
     rng: &mut (impl CryptoRng + RngCore),
@@ -61,7 +58,7 @@ pub(crate) fn prove(
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn check(
-    parameters: &Parameters<Squarings>,
+    parameters: &Parameters<Builtin>,
     prover: Address,
     range: &Range,
     upload: &[u8],
@@ -82,7 +79,7 @@ pub(crate) fn check(
 /// # Errors
 /// If a proof is not valid, or not adjacent to the next.
 pub(crate) fn aggregate(
-    parameters: &Parameters<Squarings>,
+    parameters: &Parameters<Builtin>,
     proofs: Vec<RangeProof>,
     rng: &mut (impl CryptoRng + RngCore),
     mut merged: impl FnMut(&RangeProof),
@@ -109,12 +106,12 @@ pub(crate) fn aggregate(
     Ok(root)
 }
 
-/// The encoding of an element, in hexadecimal.
-pub(crate) fn element_hex(element: &Fr) -> String {
-    hex::encode(element.to_repr())
+/// The encoding of an input, in hexadecimal.
+pub(crate) fn input_hex(program: &Builtin, input: &BuiltinInput) -> String {
+    hex::encode(program.encode_input(input))
 }
 
 /// The encoding of a state, in hexadecimal.
-pub(crate) fn state_hex(state: &[Fr]) -> String {
-    state.iter().map(element_hex).collect()
+pub(crate) fn state_hex(program: &Builtin, state: &[Fr]) -> String {
+    hex::encode(program.encode_state(state))
 }

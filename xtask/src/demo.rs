@@ -1,4 +1,4 @@
-//! The demonstration: a native prover and one in Chromium fold a chain of squarings together.
+//! The demonstration: a native prover and one in Chromium fold a batch of payments together.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -8,22 +8,23 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, ensure};
 use crowdfold_fold::{Address, Parameters, RangeProof};
-use crowdfold_programs::Squarings;
+use crowdfold_programs::{Builtin, Program};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
 use crate::chain::{self, Range};
 use crate::fixture::Context;
+use crate::jobs;
 use crate::parameters::{self, INSECURE_WARNING};
 
 /// What to demonstrate.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Program to prove.
-    #[arg(long, default_value = "squarings/1/10000")]
+    #[arg(long, default_value = "rollup/1")]
     program: String,
-    /// Segments to cut the chain into.
+    /// Segments to cut the job into.
     #[arg(long, default_value_t = 6)]
     segments: usize,
     /// Steps in each.
@@ -73,14 +74,17 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     println!("{INSECURE_WARNING}\n");
     let started = Instant::now();
     let (parameters, file) = parameters::of_program(root, &options.program)?;
-    let ranges = chain::execute(parameters.prover().step(), options.segments, options.steps)?;
+    let program = parameters.prover().step();
+    let steps = options.segments * options.steps;
+    let (job, about) = jobs::of_steps(program, steps)?;
+    let ranges = chain::execute(program, &job, options.segments, options.steps)?;
     println!(
-        "Program {}: {} rows a step. A chain of {} steps, executed natively, cut into {} segments.",
+        "Program {}: {} {} rows a step.",
         options.program,
-        parameters.prover().step_size().constraints,
-        options.segments * options.steps,
-        options.segments
+        program.summary(),
+        parameters.prover().step_size().constraints
     );
+    println!("{about}: {steps} steps, executed natively, cut into {} segments.", options.segments);
 
     let mut browser = Browser::start(root)?;
     let loading = Instant::now();
@@ -140,8 +144,12 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         proof.to_bytes().len(),
         merging.as_secs_f64()
     );
+    println!("\nThe state it leads to:");
+    for field in program.describe(proof.end())? {
+        println!("  {:<12} {}", field.name, field.value);
+    }
     println!(
-        "Memory of the prover in Chromium: {:.1} MB. All in all {:.1} s.",
+        "\nMemory of the prover in Chromium: {:.1} MB. All in all {:.1} s.",
         memory as f64 / 1e6,
         started.elapsed().as_secs_f64()
     );
@@ -150,7 +158,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
 }
 
 /// Lets both provers take segments until none is left.
-fn prove(parameters: &Parameters<Squarings>, ranges: &[Range], browser: &mut Browser) -> anyhow::Result<Vec<Upload>> {
+fn prove(parameters: &Parameters<Builtin>, ranges: &[Range], browser: &mut Browser) -> anyhow::Result<Vec<Upload>> {
     let queue = Mutex::new((0..ranges.len()).collect::<VecDeque<_>>());
     // Each begins with one of its own, so that a fast one doesn't leave the other without.
     let take = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -178,7 +186,7 @@ fn prove(parameters: &Parameters<Squarings>, ranges: &[Range], browser: &mut Bro
             let mut rng = parameters::rng()?;
             work(0, &mut |range| Ok(chain::prove(parameters, PROVERS[0].1, range, &mut rng)?.to_bytes()))
         });
-        let mut uploads = work(1, &mut |range| prove_in(browser, range))?;
+        let mut uploads = work(1, &mut |range| prove_in(browser, parameters.prover().step(), range))?;
         uploads.extend(native.join().map_err(|_| anyhow!("the native prover panicked"))??);
         uploads.sort_by_key(|upload| upload.range);
         Ok(uploads)
@@ -186,11 +194,12 @@ fn prove(parameters: &Parameters<Squarings>, ranges: &[Range], browser: &mut Bro
 }
 
 /// Streams a range to the page, and takes its proof.
-fn prove_in(browser: &mut Browser, range: &Range) -> anyhow::Result<Vec<u8>> {
+fn prove_in(browser: &mut Browser, program: &Builtin, range: &Range) -> anyhow::Result<Vec<u8>> {
     let context = Context::of(PROVERS[1].1);
-    let () = browser.call("segment", json!({ "context": context, "start": chain::state_hex(&range.start) }))?;
+    let () =
+        browser.call("segment", json!({ "context": context, "start": chain::state_hex(program, &range.start) }))?;
     for input in &range.inputs {
-        let _: Value = browser.call("push", json!({ "input": chain::element_hex(input) }))?;
+        let _: Value = browser.call("push", json!({ "input": chain::input_hex(program, input) }))?;
     }
     let proof: String = browser.call("finish", Value::Null)?;
     Ok(hex::decode(proof)?)
@@ -198,7 +207,7 @@ fn prove_in(browser: &mut Browser, range: &Range) -> anyhow::Result<Vec<u8>> {
 
 /// Verifies each upload by itself.
 fn verify(
-    parameters: &Parameters<Squarings>,
+    parameters: &Parameters<Builtin>,
     ranges: &[Range],
     uploads: &[Upload],
 ) -> anyhow::Result<(Vec<RangeProof>, [Total; 2])> {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use crowdfold_fold::{Address, merge, verify};
 use serde::{Deserialize, Serialize};
 
-use crate::{chain, parameters};
+use crate::{chain, jobs, parameters};
 
 /// What to prove.
 #[derive(clap::Args)]
@@ -101,7 +101,9 @@ pub(crate) fn make(root: &Path, options: &Make) -> anyhow::Result<()> {
     fs::copy(file, out.join("prover.params"))?;
 
     let mut rng = parameters::rng()?;
-    let ranges = chain::execute(parameters.prover().step(), options.segments.len(), options.steps)?;
+    let program = parameters.prover().step();
+    let (job, _) = jobs::of_steps(program, options.segments.len() * options.steps)?;
+    let ranges = chain::execute(program, &job, options.segments.len(), options.steps)?;
     let mut segments = Vec::new();
     for (index, (name, range)) in options.segments.iter().zip(&ranges).enumerate() {
         if name.starts_with("native") {
@@ -111,9 +113,9 @@ pub(crate) fn make(root: &Path, options: &Make) -> anyhow::Result<()> {
         segments.push(Segment {
             name: name.clone(),
             context: Context::of(address(index)),
-            start: chain::state_hex(&range.start),
-            inputs: range.inputs.iter().map(chain::element_hex).collect(),
-            end: chain::state_hex(&range.end),
+            start: chain::state_hex(program, &range.start),
+            inputs: range.inputs.iter().map(|input| chain::input_hex(program, input)).collect(),
+            end: chain::state_hex(program, &range.end),
         });
     }
     let digest = parameters.prover().digest().to_string();
@@ -135,7 +137,8 @@ pub(crate) fn check(root: &Path, options: &Check) -> anyhow::Result<()> {
     ensure!(parameters.prover().digest().to_string() == fixture.digest, "the circuits have changed since it was made");
 
     let mut rng = parameters::rng()?;
-    let ranges = chain::execute(parameters.prover().step(), fixture.segments.len(), fixture.steps)?;
+    let (job, _) = jobs::of_steps(parameters.prover().step(), fixture.segments.len() * fixture.steps)?;
+    let ranges = chain::execute(parameters.prover().step(), &job, fixture.segments.len(), fixture.steps)?;
     let mut proofs = Vec::new();
     for (index, (segment, range)) in fixture.segments.iter().zip(&ranges).enumerate() {
         let upload = fs::read(proof_path(folder, &segment.name))

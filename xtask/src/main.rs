@@ -7,10 +7,12 @@ mod browser;
 mod chain;
 mod demo;
 mod fixture;
+mod jobs;
 mod npm;
 mod parameters;
 mod rustc;
 mod srs;
+mod vectors;
 mod wasm;
 
 use std::path::Path;
@@ -38,6 +40,8 @@ enum Task {
     ProveFixture(fixture::Make),
     /// Verify and merge all proofs of such a folder.
     CheckFixture(fixture::Check),
+    /// Write keys, signatures and Poseidon hashes from a seed, for npm packages to check.
+    Vectors(vectors::Options),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Task::Demo(options) => demo::run(root, &options),
         Task::ProveFixture(options) => fixture::make(root, &options),
         Task::CheckFixture(options) => fixture::check(root, &options),
+        Task::Vectors(options) => vectors::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

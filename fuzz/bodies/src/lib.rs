@@ -6,6 +6,7 @@
 mod fixture;
 mod layout;
 mod mutation;
+mod rollup;
 
 use crowdfold_fold::srs::MIN_POINTS;
 use crowdfold_fold::{Parameters, ProverParameters, RangeProof, Srs, StepFunction, verify};
@@ -19,21 +20,31 @@ use sha2::{Digest, Sha256};
 pub use fixture::{program, small_parameters};
 pub use layout::{ParameterLayout, Section};
 pub use mutation::{Edit, modified, with_hole};
+pub use rollup::{batch, program_name, step_input, transaction};
 
 /// A target's name and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 9] = [
     ("range_proof", range_proof),
     ("parameters", parameters),
     ("prover_parameters", prover_parameters),
     ("ptau", ptau),
     ("input", input),
+    ("step_input", step_input),
+    ("batch", batch),
+    ("transaction", transaction),
+    ("program_name", program_name),
 ];
 
 /// One in so many forged range proofs is also verified, which takes much longer than decoding.
 const VERIFY_ONE_IN: u8 = 128;
+
+/// Whether an input is one of those, one in so many, that more is done with.
+fn sampled(data: &[u8], one_in: u8) -> bool {
+    Sha256::digest(data)[0] % one_in == 0
+}
 
 /// `RangeProof::from_bytes`: what decodes encodes to the same bytes, and a changed proof does not verify.
 ///
@@ -47,8 +58,7 @@ pub fn range_proof(data: &[u8]) {
     let Ok(proof) = RangeProof::from_bytes(&fixture.parameters, &bytes) else { return };
     assert!(proof.to_bytes() == bytes, "a range proof has two encodings");
     let original = fixture.proofs.iter().any(|template| template.bytes == bytes);
-    let sampled = || Sha256::digest(data)[0] % VERIFY_ONE_IN == 0;
-    if !original && sampled() {
+    if !original && sampled(data, VERIFY_ONE_IN) {
         let outcome = verify(&fixture.parameters, &proof, &mut ChaCha20Rng::seed_from_u64(0));
         assert!(outcome.is_err(), "a changed range proof verifies");
     }
@@ -138,6 +148,8 @@ pub fn input(data: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crowdfold_programs::rollup::{Batch, StepInput};
+    use rollup::ROLLUP;
 
     /// Otherwise edits of them would only ever reach the first check.
     #[test]
@@ -152,11 +164,17 @@ mod tests {
         for template in &FIXTURE.prover {
             ProverParameters::from_bytes(program(), &template.bytes).expect("decodes");
         }
+        for template in &ROLLUP.batches {
+            Batch::from_bytes(&template.bytes).expect("decodes");
+        }
+        for template in &ROLLUP.inputs {
+            StepInput::from_bytes(&template.bytes).expect("decodes");
+        }
     }
 
     #[test]
     fn a_hole_filled_with_what_was_there_changes_nothing() {
-        let templates = [&FIXTURE.proofs, &FIXTURE.full, &FIXTURE.prover];
+        let templates = [&FIXTURE.proofs, &FIXTURE.full, &FIXTURE.prover, &ROLLUP.batches, &ROLLUP.inputs];
         for template in templates.into_iter().flatten() {
             let filling = &template.bytes[template.hole.clone()];
             assert!(with_hole(&template.bytes, template.hole.clone(), filling) == template.bytes);

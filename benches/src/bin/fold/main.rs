@@ -5,16 +5,19 @@
 
 mod browser;
 mod native;
-mod profile;
 mod setup;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use crowdfold_bench::report;
+use crowdfold_bench::{profile, report};
+use crowdfold_fold::{Address, Context, Fr, Job};
 
 use setup::Setup;
+
+/// Steps of the profile.
+const PROFILED: u64 = 10;
 
 #[derive(Parser)]
 #[command(about = "Measures folding against nova-snark and writes target/bench/fold.json")]
@@ -37,7 +40,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("benches lies in the workspace's root");
     let wants = |part| cli.part.is_none_or(|only| only == part);
     // What may be missing is asked for before minutes are spent.
-    let browser = if wants(Part::Browser) { Some(browser::Browser::prepare(root)?) } else { None };
+    let browser = if wants(Part::Browser) { Some(browser::prepare(root)?) } else { None };
     eprintln!("making parameters");
     let setup = Setup::generate()?;
     let mut measures = Vec::new();
@@ -45,10 +48,13 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         measures.extend(native::measure(&setup)?);
     }
     if cli.profile {
-        profile::print(&setup)?;
+        let job = Job { chain_id: 1, contract: Address([1; 20]), job_id: [2; 32] };
+        let context = Context { job, prover: Address([3; 20]) };
+        let inputs: Vec<Fr> = (0..PROFILED).map(Fr::from).collect();
+        profile::print(setup.step.prover(), context, &[Fr::from(3)], &inputs)?;
     }
     if let Some(browser) = browser {
-        measures.extend(browser.measure(&setup)?);
+        measures.extend(browser::measure(&browser, &setup)?);
     }
     print!("{}", report::table(&measures));
     if cli.part.is_none() {

@@ -1,13 +1,11 @@
 //! Sizes, and times on this machine's processor.
 
-use anyhow::Context;
 use crowdfold_bench::report::Measure;
-use crowdfold_bench::sample::{interleave, repeat};
+use crowdfold_bench::sample::{interleave, on_threads, repeat};
 use crowdfold_bench_wasm::{Nova, Ours};
 use crowdfold_fold::{Fr, RangeProof, merge, verify, verify_batch};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::setup::{PEER, PER_STEP, Setup};
 
@@ -27,17 +25,13 @@ pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Vec<Measure>> {
     let mut measures = sizes(setup);
     for (id, threads) in [("step_native_1", 1), ("step_native_2", 2)] {
         eprintln!("native steps, {threads} thread(s)");
-        let (ours, peer) = pool(threads)?.install(|| steps(setup))?;
+        let (ours, peer) = on_threads(threads, || steps(setup))?;
         let what = format!("step of {PER_STEP} squarings, native, {threads} thread(s)");
         measures.push(Measure::new(id, what, ours, "s").against(PEER, peer, 1.05));
     }
     eprintln!("merges and verification, 2 threads");
-    measures.extend(pool(2)?.install(|| ranges(setup))?);
+    measures.extend(on_threads(2, || ranges(setup))?);
     Ok(measures)
-}
-
-fn pool(threads: usize) -> anyhow::Result<ThreadPool> {
-    ThreadPoolBuilder::new().num_threads(threads).build().context("starting threads")
 }
 
 fn sizes(setup: &Setup) -> Vec<Measure> {

@@ -1,7 +1,10 @@
 //! Replays inputs.
 
 use crowdfold_fold::Srs;
-use crowdfold_fuzz_bodies::{Edit, TARGETS, input, parameters, prover_parameters, ptau, range_proof};
+use crowdfold_fuzz_bodies::{
+    Edit, TARGETS, batch, input, parameters, program_name, prover_parameters, ptau, range_proof, step_input,
+    transaction,
+};
 use std::path::{Path, PathBuf};
 
 fn folder(target: &str) -> PathBuf {
@@ -119,4 +122,61 @@ fn inputs_of_any_length_break_nothing() {
         input(&vec![0; n]);
         input(&vec![0xff; n]);
     }
+}
+
+#[test]
+fn steps_and_batches_with_any_one_edit_break_nothing() {
+    for target in [step_input, batch] {
+        target(&[]);
+        // Two templates, each unchanged, edited, and with an empty hole.
+        for template in [1, 3] {
+            target(&[template]);
+            target(&[template + 1]);
+            for place in 0..60 {
+                for edit in [
+                    Edit::Byte { place: 97 * place, value: 1 },
+                    Edit::HeadByte { place: 8 * place, value: 0 },
+                    Edit::HeadLength { place: 4 * place, value: 1 << 24 },
+                    Edit::AddModulus { place, base_field: false },
+                    Edit::CopyElement { place, from: place + 1 },
+                    Edit::Truncate { place: 211 * place },
+                    Edit::Extend { place: place + 1, value: 0 },
+                ] {
+                    target(&edits(&[template], &[edit]));
+                }
+            }
+        }
+    }
+}
+
+/// As many transactions as a batch may have, and one more: numbers that are announced and do not come.
+#[test]
+fn batches_that_announce_much_break_nothing() {
+    for announced in [5, 1 << 16, (1 << 16) + 1, u32::MAX] {
+        batch(&edits(&[1], &[Edit::HeadLength { place: 232, value: announced }]));
+    }
+}
+
+#[test]
+fn transactions_of_any_length_break_nothing() {
+    for kind in 0..=4 {
+        for n in 0..140 {
+            for fill in [0, 1, 0xff] {
+                let mut data = vec![fill; n];
+                data.iter_mut().take(1).for_each(|first| *first = kind);
+                transaction(&data);
+            }
+        }
+    }
+}
+
+#[test]
+fn names_of_no_program_break_nothing() {
+    let long = format!("squarings/1/{}", "9".repeat(1000));
+    for name in
+        ["", "/", "rollup", "rollup/1", "rollup/1/", "rollup/01", "squarings/1/1048577", "squarings/1/-1", &long]
+    {
+        program_name(name.as_bytes());
+    }
+    program_name(&[0xff, 0xfe]);
 }

@@ -1,18 +1,15 @@
 //! Where the time of a native step goes: its pieces, run one by one on one thread.
 
-use crowdfold_bench::sample::repeat;
-use crowdfold_bench_wasm::Ours;
-use crowdfold_fold::Fr;
 use crowdfold_fold::circuit::cyclefold::{self, CF_IO, CfClaim};
 use crowdfold_fold::circuit::instance::Blinding;
 use crowdfold_fold::circuit::step::{self, StepWitness};
-use crowdfold_fold::curve::{CommitmentKey, G1, G1Affine, Gk, GkAffine};
+use crowdfold_fold::curve::{CommitmentKey, Fr, G1, G1Affine, Gk, GkAffine};
 use crowdfold_fold::instance::{
     CfAccumulator, CfInstance, CfParameters, FreshInstance, RelaxedInstance, dummy_cf_hint,
 };
 use crowdfold_fold::r1cs::{FreshWitness, RelaxedWitness, Shape};
 use crowdfold_fold::transcript::FoldChallenge;
-use crowdfold_programs::Squarings;
+use crowdfold_fold::{Context, ProverParameters, Segment, StepFunction};
 use ff::Field;
 use nova_snark::frontend::ConstraintSystem;
 use nova_snark::frontend::shape_cs::ShapeCS;
@@ -21,38 +18,64 @@ use nova_snark::provider::traits::DlogGroup;
 use nova_snark::provider::{Bn256EngineKZG, GrumpkinEngine};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use rayon::ThreadPoolBuilder;
 
-use crate::setup::{PER_STEP, Setup};
+use crate::report::split;
+use crate::sample::{median, on_threads, repeat, timed};
 
 const ROUNDS: usize = 7;
+/// Steps before the first that counts: the first two are of another kind.
+const WARM_UP: usize = 3;
 
-/// Prints the pieces of a step of [`PER_STEP`] squarings.
-pub(crate) fn print(setup: &Setup) -> anyhow::Result<()> {
-    ThreadPoolBuilder::new().num_threads(1).build()?.install(|| pieces(setup))
+/// Prints the pieces of a native step: the median time of those that lead from `start` through `inputs`, taken apart by repeating
+/// what the last of them does.
+///
+/// # Errors
+/// If proving fails.
+///
+/// # Panics
+/// If there are fewer than four inputs.
+pub fn print<F: StepFunction>(
+    params: &ProverParameters<F>,
+    context: Context,
+    start: &[Fr],
+    inputs: &[F::Input],
+) -> anyhow::Result<()> {
+    on_threads(1, || pieces(params, context, start, inputs))
 }
 
-fn pieces(setup: &Setup) -> anyhow::Result<()> {
+fn pieces<F: StepFunction>(
+    params: &ProverParameters<F>,
+    context: Context,
+    start: &[Fr],
+    inputs: &[F::Input],
+) -> anyhow::Result<()> {
     let rng = &mut ChaCha20Rng::seed_from_u64(1);
-    let mut ours = Ours::new(setup.step.prover(), Fr::from(3), 1)?;
-    for _ in 0..3 {
-        ours.step()?;
+    let program = params.step();
+    let mut segment = Segment::new(params, context, start.to_vec())?;
+    let mut times = Vec::new();
+    let mut state = start.to_vec();
+    for input in inputs {
+        state = segment.state().to_vec();
+        let (pushed, seconds) = timed(|| segment.push(input, rng));
+        pushed?;
+        times.push(seconds);
     }
-    let whole = repeat(ROUNDS, || ours.step())?;
+    let whole = median(times.split_off(WARM_UP));
+    let input = inputs.last().expect("there are inputs");
+    let apply = repeat(ROUNDS, || program.apply(&state, input))?;
 
     // A step like a base step, but with a state that fills the vectors with numbers of full size.
     let cf = cyclefold();
     let blinding = Blinding { h: G1::from_label(b"profile", 1)[0], h_cf: cf.key.h };
-    let program = Squarings::new(PER_STEP);
-    let witness = step_witness(&blinding, Fr::random(&mut *rng));
+    let witness = step_witness(&blinding, Fr::random(&mut *rng), state);
     let mut cs = ShapeCS::<Bn256EngineKZG>::new();
-    step::synthesize(&mut cs, &blinding, &program, &Fr::ONE, &witness)?;
+    step::synthesize(&mut cs, &blinding, program, input, &witness)?;
     let shape = Shape::from_rows(&cs.constraints, cs.num_aux(), cs.num_inputs() - 1);
     let key = CommitmentKey { bases: G1::from_label(b"profile", shape.num_cons.max(shape.num_vars)), h: blinding.h };
 
     let synthesize = || {
         let mut cs = WitnessCS::<Fr>::with_capacity(shape.num_vars, shape.num_io);
-        step::synthesize(&mut cs, &blinding, &program, &Fr::ONE, &witness)?;
+        step::synthesize(&mut cs, &blinding, program, input, &witness)?;
         anyhow::Ok(cs.aux_slice().to_vec())
     };
     let synthesis = repeat(ROUNDS, synthesize)?;
@@ -93,12 +116,10 @@ fn pieces(setup: &Setup) -> anyhow::Result<()> {
         ("rows of T", cross_and_commit - commit_t),
         ("two CycleFold folds", cyclefold),
         ("fold of W and E", fold),
+        ("native step function", apply),
     ];
-    let rest = whole - parts.iter().map(|(_, seconds)| seconds).sum::<f64>();
     println!("a native step on one thread, S of {} rows and {} variables:", shape.num_cons, shape.num_vars);
-    for (name, seconds) in parts.into_iter().chain([("everything else", rest), ("the whole step", whole)]) {
-        println!("  {name:<20} {:>8.2} ms  {:>5.1} %", seconds * 1e3, seconds / whole * 100.0);
-    }
+    print!("{}", split(&parts.map(|(name, seconds)| (name, seconds * 1e3)), whole * 1e3, 2, "ms"));
     Ok(())
 }
 
@@ -113,17 +134,18 @@ fn cyclefold() -> CfParameters {
     CfParameters { shape, key: CommitmentKey { bases, h } }
 }
 
-fn step_witness(blinding: &Blinding, z: Fr) -> StepWitness {
+/// A step from the state `z`, in which `number` stands for every hash.
+fn step_witness(blinding: &Blinding, number: Fr, z: Vec<Fr>) -> StepWitness {
     let running = RelaxedInstance::default_for(&blinding.h);
     let t = G1Affine::generator();
     let fresh = FreshInstance { comm_w: t, x: Fr::ONE };
-    let r = FoldChallenge::from_hash(&z);
+    let r = FoldChallenge::from_hash(&number);
     StepWitness {
-        pp: z,
-        context: z,
+        pp: number,
+        context: number,
         count: 5,
-        hz_start: z,
-        z: vec![z],
+        hz_start: number,
+        z,
         running,
         cf: CfInstance::default_for(&blinding.h_cf),
         fresh,
