@@ -42,7 +42,7 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
     scripts/stage "wasm packages" scripts/xtask wasm
     scripts/stage "wasm tests" node --test --test-reporter=spec prover-wasm/tests/*.test.mjs prover-wasm/tests/wide.mjs
 
-# Measure against the peer: `bench fold`. Writes target/bench/NAME.json.
+# Measure: `bench fold` against the peer, `bench programs` the rollup. Writes target/bench/NAME.json.
 [no-exit-message]
 @bench name:
     scripts/stage setup scripts/setup.sh

@@ -36,7 +36,8 @@ use std::sync::OnceLock;
 use ff::Field;
 use nova_snark::frontend::{ConstraintSystem, LinearCombination, SynthesisError, Variable};
 
-use super::constants::{FULL_ROUNDS, Matrix, Params, dot};
+use super::constants::{FULL_ROUNDS, Matrix, Params};
+use super::dot::dot;
 use super::{MAX_INPUTS, Observer, permute, permute_from};
 use crate::curve::Fr;
 use crate::gadgets::num::{Lc, Num, ONE};

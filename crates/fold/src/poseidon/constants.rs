@@ -22,6 +22,7 @@ use std::sync::OnceLock;
 use ff::{BatchInvert, Field, FromUniformBytes, PrimeField};
 
 use super::MAX_INPUTS;
+use super::dot::dot;
 use crate::curve::Fr;
 
 /// Full rounds, half of them before the partial rounds and half after.
@@ -108,91 +109,6 @@ impl Matrix {
         }
         self
     }
-}
-
-/// The inner product.
-pub(crate) fn dot(a: &[Fr], b: &[Fr]) -> Fr {
-    dot_plus(a, b, &Fr::ZERO)
-}
-
-/// The inner product of at most [`MAX_TERMS`] terms, plus `addend`.
-///
-/// Products of the Montgomery forms are added up as integers and reduced once: about half the work of reducing each. The
-/// addend goes to the upper half, so that reduction, which divides by 2^256, leaves it as it is.
-#[inline]
-pub(crate) fn dot_plus(a: &[Fr], b: &[Fr], addend: &Fr) -> Fr {
-    let terms = a.len().min(b.len());
-    assert!(terms <= MAX_TERMS, "sums of more products may overflow");
-    let mut sum = [0; 2 * LIMBS];
-    sum[LIMBS..].copy_from_slice(&addend.0);
-    for (a, b) in a.iter().zip(b) {
-        add_product(&mut sum, &a.0, &b.0);
-    }
-    reduce(sum, terms)
-}
-
-/// 64-bit digits of an element.
-const LIMBS: usize = 4;
-/// The modulus r, least significant digit first.
-pub(super) const MODULUS: [u64; LIMBS] =
-    [0x43e1f593f0000001, 0x2833e84879b97091, 0xb85045b68181585d, 0x30644e72e131a029];
-/// `-1/r` modulo 2^64.
-pub(super) const MODULUS_INVERSE: u64 = 0xc2e1f593efffffff;
-/// Terms of an inner product. r is below 0.19 * 2^256: so many products and the addend, and what reduction adds, stay below
-/// 2^512.
-pub(super) const MAX_TERMS: usize = 17;
-/// Terms up to which a reduced sum, below `(2 + 0.19 terms) r`, is below 4 r.
-const FEW_TERMS: usize = 10;
-
-/// `sum += a * b`, as integers.
-#[inline(always)]
-fn add_product(sum: &mut [u64; 2 * LIMBS], a: &[u64; LIMBS], b: &[u64; LIMBS]) {
-    let mut above = false;
-    for i in 0..LIMBS {
-        let mut carry = 0;
-        for j in 0..LIMBS {
-            (sum[i + j], carry) = a[i].carrying_mul_add(b[j], sum[i + j], carry);
-        }
-        (sum[i + LIMBS], above) = sum[i + LIMBS].carrying_add(carry, above);
-    }
-}
-
-/// `sum / 2^256` modulo r (Montgomery reduction) of a sum of so many products.
-#[inline(always)]
-fn reduce(mut sum: [u64; 2 * LIMBS], terms: usize) -> Fr {
-    let mut above = false;
-    for i in 0..LIMBS {
-        let factor = sum[i].wrapping_mul(MODULUS_INVERSE);
-        let mut carry = 0;
-        for j in 0..LIMBS {
-            (sum[i + j], carry) = factor.carrying_mul_add(MODULUS[j], sum[i + j], carry);
-        }
-        (sum[i + LIMBS], above) = sum[i + LIMBS].carrying_add(carry, above);
-    }
-    let [_, _, _, _, x0, x1, x2, x3] = sum;
-    let mut x = [x0, x1, x2, x3];
-    if terms > FEW_TERMS {
-        x = less(x, &const { shifted(2) });
-    }
-    halo2curves::bn256::Fr(less(less(x, &const { shifted(1) }), &MODULUS))
-}
-
-/// `2^bits * r`, below 2^256.
-const fn shifted(bits: u32) -> [u64; LIMBS] {
-    let [x0, x1, x2, x3] = MODULUS;
-    let carry = u64::BITS - bits;
-    [x0 << bits, x1 << bits | x0 >> carry, x2 << bits | x1 >> carry, x3 << bits | x2 >> carry]
-}
-
-/// `x - y`, or `x` where that is negative.
-#[inline(always)]
-fn less(x: [u64; LIMBS], y: &[u64; LIMBS]) -> [u64; LIMBS] {
-    let mut difference = x;
-    let mut borrow = false;
-    for (digit, y) in difference.iter_mut().zip(y) {
-        (*digit, borrow) = digit.borrowing_sub(*y, borrow);
-    }
-    if borrow { x } else { difference }
 }
 
 /// Everything fixed about one width. The module's docs name the coordinates.

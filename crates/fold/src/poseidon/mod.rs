@@ -6,10 +6,12 @@
 
 pub mod circuit;
 mod constants;
+mod dot;
 
 use ff::Field;
 
-use self::constants::{FULL_ROUNDS, Params, dot, dot_plus};
+use self::constants::{FULL_ROUNDS, Params};
+use self::dot::{dot, dot_plus};
 use crate::curve::Fr;
 
 /// Most inputs that one permutation absorbs.
@@ -159,7 +161,7 @@ mod tests {
     use ff::PrimeField;
     use proptest::prelude::*;
 
-    use super::constants::{MAX_TERMS, MODULUS, MODULUS_INVERSE, PARTIAL_ROUNDS};
+    use super::constants::PARTIAL_ROUNDS;
     use super::*;
 
     /// `poseidon-lite` of n = 1..=16 inputs: of 1, 2, ..., n and of -1, -2, ..., -n.
@@ -277,34 +279,6 @@ mod tests {
         fn companion_form_equals_plain_permutation(inputs in prop::collection::vec(arb_fr(), 1..=MAX_INPUTS)) {
             prop_assert_eq!(hash(&inputs), plain_permutation(&inputs));
         }
-    }
-
-    /// The largest sums, where the most multiples of the modulus are taken away and the least space is left.
-    #[test]
-    fn inner_products_of_any_length_are_exact() {
-        let one = from_montgomery_form(1);
-        let elements = [Fr::ZERO, Fr::ONE, -Fr::ONE, one, -one];
-        for first in elements {
-            for second in elements {
-                for terms in 0..=MAX_TERMS {
-                    let expected = first * second * Fr::from(terms as u64) + second;
-                    assert_eq!(dot_plus(&vec![first; terms], &vec![second; terms], &second), expected, "{terms} terms");
-                }
-            }
-        }
-    }
-
-    /// The element whose digits in memory are those of `digit`; minus it has the largest digits for 1.
-    fn from_montgomery_form(digit: u64) -> Fr {
-        halo2curves::bn256::Fr([digit, 0, 0, 0])
-    }
-
-    #[test]
-    fn digits_of_the_modulus() {
-        let modulus = Fr::from_raw(MODULUS);
-        assert_eq!(modulus, Fr::ZERO);
-        assert_eq!(Fr::from_raw([MODULUS[0] - 1, MODULUS[1], MODULUS[2], MODULUS[3]]), -Fr::ONE);
-        assert_eq!(MODULUS[0].wrapping_mul(MODULUS_INVERSE), u64::MAX);
     }
 
     #[test]
