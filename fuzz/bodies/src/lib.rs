@@ -7,6 +7,7 @@ mod fixture;
 mod layout;
 mod mutation;
 mod rollup;
+mod wire;
 
 use crowdfold_fold::srs::MIN_POINTS;
 use crowdfold_fold::{Parameters, ProverParameters, RangeProof, Srs, StepFunction, verify};
@@ -21,12 +22,13 @@ pub use fixture::{program, small_parameters};
 pub use layout::{ParameterLayout, Section};
 pub use mutation::{Edit, modified, with_hole};
 pub use rollup::{batch, program_name, step_input, transaction};
+pub use wire::{from_coordinator, from_prover, session};
 
 /// A target's name and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 12] = [
     ("range_proof", range_proof),
     ("parameters", parameters),
     ("prover_parameters", prover_parameters),
@@ -36,6 +38,9 @@ pub const TARGETS: [Target; 9] = [
     ("batch", batch),
     ("transaction", transaction),
     ("program_name", program_name),
+    ("from_prover", from_prover),
+    ("from_coordinator", from_coordinator),
+    ("session", session),
 ];
 
 /// One in so many forged range proofs is also verified, which takes much longer than decoding.

@@ -1,0 +1,7 @@
+//! The scheduler from outside.
+
+mod fleet;
+mod golden;
+mod properties;
+mod rules;
+mod world;
