@@ -17,7 +17,7 @@ pub use prover::Prover;
 pub use segment::Segment;
 
 // The programs that this prover knows. To prove others too, name another set made with `crowdfold_programs::registry!`.
-use crowdfold_programs::{Builtin as Programs, BuiltinInput as ProgramsInput};
+use crowdfold_programs::Builtin as Programs;
 use wasm_bindgen::prelude::*;
 
 #[cfg(all(feature = "threads", target_family = "wasm"))]

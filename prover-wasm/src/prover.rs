@@ -1,8 +1,8 @@
 //! The parameters of one program, loaded and checked.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
-use crowdfold_fold::{ProverParameters, StepFunction};
+use crowdfold_fold::{self as fold, ProverParameters, StepFunction};
 use crowdfold_programs::Program as _;
 use js_sys::Uint8Array;
 use rand_chacha::ChaCha20Rng;
@@ -12,7 +12,7 @@ use wasm_bindgen::prelude::*;
 use crate::Programs;
 use crate::arguments::{self, SegmentContext};
 use crate::error::Error;
-use crate::segment::{OwnedSegment, Segment};
+use crate::segment::Segment;
 
 /// The largest parameter file that is read.
 const MAX_PARAMETER_BYTES: usize = 1 << 28;
@@ -23,7 +23,7 @@ const DIGEST_BYTES: usize = 32;
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Prover {
-    parameters: Rc<ProverParameters<Programs>>,
+    parameters: Arc<ProverParameters<Programs>>,
 }
 
 #[wasm_bindgen]
@@ -47,7 +47,7 @@ impl Prover {
         if expected != found {
             return Err(Error::ParameterDigest { expected, found });
         }
-        Ok(Self { parameters: Rc::new(parameters) })
+        Ok(Self { parameters: Arc::new(parameters) })
     }
 
     /// Digest of the parameters, in hexadecimal.
@@ -87,7 +87,7 @@ impl Prover {
         let context = context.read()?;
         let program = self.parameters.step();
         let start = arguments::bytes("start", start, program.state_bytes())?;
-        let segment = OwnedSegment::new(&self.parameters, context, program.decode_state(&start)?)?;
+        let segment = fold::Segment::shared(Arc::clone(&self.parameters), context, program.decode_state(&start)?)?;
         Ok(Segment::new(segment, rng()?))
     }
 }

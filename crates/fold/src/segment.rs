@@ -14,6 +14,9 @@ use crate::transcript::{FoldChallenge, Tag, hash};
 use nova_snark::frontend::ConstraintSystem;
 use nova_snark::frontend::util_cs::witness_cs::WitnessCS;
 use rand_core::{CryptoRng, RngCore};
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// A fresh instance with its witness.
 struct Fresh {
@@ -21,9 +24,26 @@ struct Fresh {
     witness: FreshWitness<Fr>,
 }
 
+/// The parameters of a segment: those of somebody who outlives it, or its share.
+enum Params<'p, F> {
+    Borrowed(&'p ProverParameters<F>),
+    Shared(Arc<ProverParameters<F>>),
+}
+
+impl<F> Deref for Params<'_, F> {
+    type Target = ProverParameters<F>;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Borrowed(params) => params,
+            Self::Shared(params) => params,
+        }
+    }
+}
+
 /// A segment being proved. Push inputs as they stream in; finish at any step.
 pub struct Segment<'p, F> {
-    params: &'p ProverParameters<F>,
+    params: Params<'p, F>,
     context: Context,
     start: Vec<Fr>,
     state: Vec<Fr>,
@@ -34,18 +54,35 @@ pub struct Segment<'p, F> {
     fresh: Option<Fresh>,
 }
 
+impl<F> fmt::Debug for Segment<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Segment").field("context", &self.context).field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
 impl<'p, F: StepFunction> Segment<'p, F> {
     /// An empty segment that starts at `start`.
     ///
     /// # Errors
     /// [`Error::Length`] when the state does not have the program's arity.
     pub fn new(params: &'p ProverParameters<F>, context: Context, start: Vec<Fr>) -> Result<Self, Error> {
+        Self::with(Params::Borrowed(params), context, start)
+    }
+
+    /// An empty segment that keeps its parameters alive, for whoever can't borrow them.
+    ///
+    /// # Errors
+    /// As [`Segment::new`].
+    pub fn shared(params: Arc<ProverParameters<F>>, context: Context, start: Vec<Fr>) -> Result<Self, Error> {
+        Self::with(Params::Shared(params), context, start)
+    }
+
+    fn with(params: Params<'p, F>, context: Context, start: Vec<Fr>) -> Result<Self, Error> {
         let (expected, found) = (params.step.arity(), start.len());
         if expected != found {
             return Err(Error::Length { what: "state", expected, found });
         }
         Ok(Self {
-            params,
             context,
             state: start.clone(),
             start,
@@ -54,7 +91,13 @@ impl<'p, F: StepFunction> Segment<'p, F> {
             witness: RelaxedWitness::default_for(&params.step_shape),
             cf: CfAccumulator::default_for(&params.cf),
             fresh: None,
+            params,
         })
+    }
+
+    /// The parameters that it is proved with.
+    pub fn parameters(&self) -> &ProverParameters<F> {
+        &self.params
     }
 
     /// Steps proved so far.

@@ -1,5 +1,7 @@
 //! Segments: reproducible, usable after errors, finished at any step.
 
+use std::sync::Arc;
+
 use crate::common::{PARAMS, context, rng, segment};
 use crowdfold_fold::{Error, Fr, Parameters, RangeProof, Segment, Srs, StepFunction, merge, verify};
 use crowdfold_programs::Squarings;
@@ -141,4 +143,17 @@ fn an_error_leaves_the_segment_as_it_was() {
     assert!(matches!(verify(foreign, &proof, &mut rng), Err(Error::Parameters { .. })));
     assert!(matches!(RangeProof::from_bytes(foreign, &proof.to_bytes()), Err(Error::Parameters { .. })));
     assert!(matches!(merge(foreign, &proof, None, &mut rng), Err(Error::Parameters { .. })));
+}
+
+#[test]
+fn a_segment_that_shares_its_parameters_outlives_who_made_it() {
+    let shared = Arc::new(PARAMS.prover().clone());
+    let mut segment = Segment::shared(Arc::clone(&shared), context(1), vec![Fr::from(5)]).expect("one element");
+    drop(shared);
+    let mut rng = rng(1);
+    for input in 0..2 {
+        segment.push(&Fr::from(input), &mut rng).expect("every input is accepted");
+    }
+    let proof = segment.finish(&mut rng).expect("two steps");
+    verify(&PARAMS, &proof, &mut rng).expect("it is valid");
 }

@@ -1,0 +1,69 @@
+//! Finished proofs that have no verdict yet.
+
+use crate::status::ProofInfo;
+use crowdfold_wire::UploadId;
+use std::ops::Range;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) upload: UploadId,
+    pub(crate) info: ProofInfo,
+    pub(crate) bytes: Arc<Vec<u8>>,
+    /// On this connection.
+    pub(crate) offered: bool,
+}
+
+/// The proofs, oldest first. There are few: [`MAX_HELD_PROOFS`](crate::limits::MAX_HELD_PROOFS).
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    proofs: Vec<Kept>,
+    bytes: u64,
+}
+
+impl Held {
+    pub(crate) fn len(&self) -> usize {
+        self.proofs.len()
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// False if it is held already.
+    pub(crate) fn insert(&mut self, upload: UploadId, info: ProofInfo, bytes: Arc<Vec<u8>>) -> bool {
+        if self.proofs.iter().any(|kept| kept.upload == upload) {
+            return false;
+        }
+        self.bytes += bytes.len() as u64;
+        self.proofs.push(Kept { upload, info, bytes, offered: false });
+        true
+    }
+
+    pub(crate) fn remove(&mut self, upload: UploadId) -> Option<Kept> {
+        let i = self.proofs.iter().position(|kept| kept.upload == upload)?;
+        let kept = self.proofs.remove(i);
+        self.bytes -= kept.bytes.len() as u64;
+        Some(kept)
+    }
+
+    /// The proofs that are not offered, which they are from now on.
+    pub(crate) fn take_unoffered(&mut self) -> Vec<(UploadId, ProofInfo, u64)> {
+        let take = |kept: &mut Kept| {
+            let is_offered = std::mem::replace(&mut kept.offered, true);
+            (!is_offered).then_some((kept.upload, kept.info, kept.bytes.len() as u64))
+        };
+        self.proofs.iter_mut().filter_map(take).collect()
+    }
+
+    /// There is a new connection, on which nothing is offered.
+    pub(crate) fn withdraw(&mut self) {
+        self.proofs.iter_mut().for_each(|kept| kept.offered = false);
+    }
+
+    /// A part of a proof.
+    pub(crate) fn part(&self, upload: UploadId, range: Range<u64>) -> Option<&[u8]> {
+        let kept = self.proofs.iter().find(|kept| kept.upload == upload)?;
+        kept.bytes.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
+    }
+}
