@@ -17,7 +17,6 @@ use nova_snark::frontend::{ConstraintSystem, SynthesisError};
 use super::account::TREE_ARITY;
 use super::input::{SLOTS, StepInput};
 use super::state::ARITY;
-use super::transaction::Words;
 use slot::Running;
 use witness::StepWitness;
 
@@ -126,4 +125,4 @@ fn allocate<CS: ConstraintSystem<Fr>>(cs: &mut CS, lc: &Lc<Fr>) -> Result<Num<Fr
 }
 
 /// Words as combinations.
-type WordLcs = [Lc<Fr>; std::mem::size_of::<Words>() / std::mem::size_of::<Fr>()];
+type WordLcs = [Lc<Fr>; 3];
