@@ -1,4 +1,5 @@
-//! Chromium as the benchmarks use it: packages built by xtask, and a script of `benches/browser/` that drives the pages.
+//! Chromium as the benchmarks use it: packages built by xtask, and a script of `benches/browser/` that drives the
+//! pages.
 
 use std::env;
 use std::fs;
@@ -19,8 +20,8 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Finds Chromium and builds WASM packages: `name` is the script in `benches/browser/` and the folder of its data, `packages`
-    /// are the arguments of `xtask wasm`.
+    /// Finds Chromium and builds WASM packages: `name` is the script in `benches/browser/` and the folder of its data,
+    /// `packages` are the arguments of `xtask wasm`.
     ///
     /// # Errors
     /// If either fails.

@@ -26,8 +26,8 @@ const ROUNDS: usize = 7;
 /// Steps before the first that counts: the first two are of another kind.
 const WARM_UP: usize = 3;
 
-/// Prints the pieces of a native step: the median time of those that lead from `start` through `inputs`, taken apart by repeating
-/// what the last of them does.
+/// Prints the pieces of a native step: the median time of those that lead from `start` through `inputs`, taken apart by
+/// repeating what the last of them does.
 ///
 /// # Errors
 /// If proving fails.

@@ -29,8 +29,8 @@ pub fn repeat<T, E>(rounds: usize, mut work: impl FnMut() -> Result<T, E>) -> Re
     Ok(median(times?))
 }
 
-/// Median seconds of `ours` and of `peer`, run in turn (A B A B ...) so that whatever slows the machine down slows both;
-/// the first `warm_up` runs of each don't count.
+/// Median seconds of `ours` and of `peer`, run in turn (A B A B ...) so that whatever slows the machine down slows
+/// both; the first `warm_up` runs of each don't count.
 ///
 /// # Errors
 /// The first one of either.

@@ -81,8 +81,8 @@ impl Prover {
     /// An empty segment that starts at the state `start`: its elements, 32 bytes each, little-endian.
     ///
     /// # Errors
-    /// Throws a `CrowdfoldError`: `Argument` for a context of another form, `Length`, `Limit` or `Decode` for a state of another
-    /// form, `Randomness`.
+    /// Throws a `CrowdfoldError`: `Argument` for a context of another form, `Length`, `Limit` or `Decode` for a state
+    /// of another form, `Randomness`.
     pub fn segment(&self, context: &SegmentContext, start: &Uint8Array) -> Result<Segment, Error> {
         let context = context.read()?;
         let program = self.parameters.step();

@@ -34,8 +34,8 @@ impl Segment {
     /// Proves one more step, with the input of that encoding. When it throws, the segment is as it was.
     ///
     /// # Errors
-    /// Throws a `CrowdfoldError`: `Length`, `Limit` or `Decode` for bytes that are no input of the program, `Step` for an
-    /// input that it refuses, `Limit` for a full segment, `Finished`, `Argument`.
+    /// Throws a `CrowdfoldError`: `Length`, `Limit` or `Decode` for bytes that are no input of the program, `Step` for
+    /// an input that it refuses, `Limit` for a full segment, `Finished`, `Argument`.
     pub fn push(&mut self, input: &Uint8Array) -> Result<(), Error> {
         let segment = self.segment.as_mut().ok_or(Error::Finished)?;
         let input = arguments::bytes("input", input, segment.parameters().step().max_input_bytes())?;

@@ -1,5 +1,5 @@
-//! Proofs that several hosts make together: a folder that says who proves what, filled by provers here and by those that
-//! run as WASM, and checked here.
+//! Proofs that several hosts make together: a folder that says who proves what, filled by provers here and by those
+//! that run as WASM, and checked here.
 
 use std::fs;
 use std::path::{Path, PathBuf};

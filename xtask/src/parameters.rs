@@ -49,7 +49,8 @@ pub(crate) fn development_powers(root: &Path, n: usize) -> anyhow::Result<(Srs, 
     Ok((srs, path))
 }
 
-/// The parameters of the program called `name`, and the file with the part that provers fetch; its name is their digest.
+/// The parameters of the program called `name`, and the file with the part that provers fetch; its name is their
+/// digest.
 ///
 /// # Errors
 /// If there is no such program, or the cache can't be written.

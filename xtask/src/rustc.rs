@@ -22,8 +22,8 @@ pub(crate) struct WasmRustc {
 const SYSTEM_LINKERS: [&str; 2] = ["wasm-ld-19", "wasm-ld"];
 
 impl WasmRustc {
-    /// The toolchain that cargo itself runs under if it has the `rust-src` component, else the first other `rustc` on PATH
-    /// that has one (Debian's `rustc-web` with `rust-web-src`).
+    /// The toolchain that cargo itself runs under if it has the `rust-src` component, else the first other `rustc` on
+    /// PATH that has one (Debian's `rustc-web` with `rust-web-src`).
     ///
     /// # Errors
     /// If there is none, or it has no linker.

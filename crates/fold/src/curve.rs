@@ -1,6 +1,7 @@
 //! The fields and curves of the BN254/Grumpkin cycle, and how one field's numbers are written in the other.
 //!
-//! Fq is written in Fr as three limbs of [`LIMB_BITS`] bits, least significant first (`docs/spec/folding.md`, section 3).
+//! Fq is written in Fr as three limbs of [`LIMB_BITS`] bits, least significant first (`docs/spec/folding.md`, section
+//! 3).
 
 use ff::{Field, PrimeField};
 use group::Curve;

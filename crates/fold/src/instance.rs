@@ -95,7 +95,8 @@ pub fn fold_state(fresh: &FreshInstance, t: &G1Affine) -> Fr {
     transcript::hash(transcript::Tag::Fold, &inputs)
 }
 
-/// The relaxed instance of CycleFold. Its scalars are accumulated as unreduced limbs (`docs/spec/folding.md`, section 7).
+/// The relaxed instance of CycleFold. Its scalars are accumulated as unreduced limbs (`docs/spec/folding.md`, section
+/// 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CfInstance {
     /// Commitment to the witness.

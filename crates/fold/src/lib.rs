@@ -1,8 +1,9 @@
 //! Parallel Nova with CycleFold on BN254/Grumpkin: prove steps, merge adjacent ranges as a tree, verify.
 //!
-//! A [`Segment`] proves consecutive steps of a program as one IVC chain and finishes, at any step, into a [`RangeProof`].
-//! [`merge`] joins two adjacent ranges, made by anybody in any order, into one; a tree of merges ends in the proof of a
-//! whole job. [`verify`] and [`verify_batch`] check ranges. Relations, transcripts, bounds and the soundness argument are in
+//! A [`Segment`] proves consecutive steps of a program as one IVC chain and finishes, at any step, into a
+//! [`RangeProof`]. [`merge`] joins two adjacent ranges, made by anybody in any order, into one; a tree of merges ends
+//! in the proof of a whole job. [`verify`] and [`verify_batch`] check ranges. Relations, transcripts, bounds and the
+//! soundness argument are in
 //! `docs/spec/folding.md`, whose sections the code cites.
 //!
 //! No I/O, no clock, no randomness of its own: the random source is an argument, so runs are reproducible.

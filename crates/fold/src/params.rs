@@ -208,8 +208,8 @@ pub struct CircuitSize {
 }
 
 impl CircuitSize {
-    /// The size of the step circuit S of a program: what the time of a step and the size of a range proof grow with. It is
-    /// [`ProverParameters::step_size`], without a reference string.
+    /// The size of the step circuit S of a program: what the time of a step and the size of a range proof grow with. It
+    /// is [`ProverParameters::step_size`], without a reference string.
     ///
     /// # Errors
     /// [`Error::Limit`] for a program beyond the limits, [`Error::Step`] for a circuit with public inputs, or what its

@@ -1,4 +1,5 @@
-//! Relaxed R1CS over one curve of the cycle: shapes, witnesses, cross-terms and folds (Nova, eprint 2021/370, section 4).
+//! Relaxed R1CS over one curve of the cycle: shapes, witnesses, cross-terms and folds (Nova, eprint 2021/370, section
+//! 4).
 //!
 //! A shape's full assignment is `z = (w, u, x)`; a relaxed instance with error vector e is satisfied when
 //! `A z o B z = u C z + e`, with o the entrywise product.

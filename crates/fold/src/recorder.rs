@@ -1,6 +1,7 @@
 //! Rows and values recorded together, for tests of circuits.
 //!
-//! A circuit's test synthesises it with a [`Recorder`], changes values as a dishonest prover could, and looks which rows notice.
+//! A circuit's test synthesises it with a [`Recorder`], changes values as a dishonest prover could, and looks which
+//! rows notice.
 
 use crate::r1cs::Shape;
 use ff::PrimeField;
@@ -131,8 +132,8 @@ impl<F: PrimeField> Recorder<F> {
         self.rows.iter().enumerate().filter(|(_, row)| !holds(row)).map(|(i, _)| i).collect()
     }
 
-    /// The names of the rows that the assignment does not satisfy, each once, in the order of the rows. A row is named by
-    /// its namespaces and its own annotation, joined by `/`.
+    /// The names of the rows that the assignment does not satisfy, each once, in the order of the rows. A row is named
+    /// by its namespaces and its own annotation, joined by `/`.
     pub fn unsatisfied_names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for row in self.unsatisfied() {
@@ -179,8 +180,8 @@ impl<F: PrimeField> Recorder<F> {
         rows_of.iter().enumerate().filter(|(_, entries)| is_free(entries)).map(|(j, _)| j).collect()
     }
 
-    /// Directions in which the witness variables other than `fixed` can move together, to first order, with all rows still
-    /// satisfied: unknowns less the rank of the rows' Jacobian. None means that no other solution is near.
+    /// Directions in which the witness variables other than `fixed` can move together, to first order, with all rows
+    /// still satisfied: unknowns less the rank of the rows' Jacobian. None means that no other solution is near.
     pub fn freedom(&self, fixed: &[Variable]) -> usize {
         let fixed: BTreeSet<usize> = fixed.iter().filter_map(|var| aux_index(*var)).collect();
         // By the last unknown of each reduced row.

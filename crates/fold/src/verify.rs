@@ -113,8 +113,8 @@ fn open_proofs<F: StepFunction>(
 /// What a valid proof says is what its accessors return; whether that is what was asked for, the caller compares.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a false proof; [`Error::Parameters`], [`Error::Length`] or [`Error::Limit`] for one of another
-/// form.
+/// [`Error::Invalid`] for a false proof; [`Error::Parameters`], [`Error::Length`] or [`Error::Limit`] for one of
+/// another form.
 pub fn verify<F: StepFunction>(
     params: &Parameters<F>,
     proof: &RangeProof,

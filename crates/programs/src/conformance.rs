@@ -13,9 +13,9 @@ use nova_snark::provider::Bn256EngineKZG;
 
 use crate::program::{Family, PlanError, Program, Step};
 
-/// Plans the job, runs its first `steps` steps, natively and as a circuit, and checks what every program promises: its name
-/// leads back to it, its codecs are canonical and within their limits, its circuit computes the native state with rows that
-/// don't depend on values, it describes every state, and its cost is what its circuit has.
+/// Plans the job, runs its first `steps` steps, natively and as a circuit, and checks what every program promises: its
+/// name leads back to it, its codecs are canonical and within their limits, its circuit computes the native state with
+/// rows that don't depend on values, it describes every state, and its cost is what its circuit has.
 ///
 /// # Panics
 /// If a promise is broken; the message says which.

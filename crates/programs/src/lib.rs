@@ -1,7 +1,8 @@
 //! The programs people prove: step functions with their circuits, one module each.
 //!
-//! A [`Program`] is a step function with a name, codecs, limits and a way from a job to its steps. [`Builtin`] is every program
-//! that comes with Crowdfold; [`registry!`] makes other sets. To add one to [`Builtin`], write its module and a line in
+//! A [`Program`] is a step function with a name, codecs, limits and a way from a job to its steps. [`Builtin`] is every
+//! program that comes with Crowdfold; [`registry!`] makes other sets. To add one to [`Builtin`], write its module and a
+//! line in
 //! `registry.rs`; to have it elsewhere, write a crate like `examples/minroot` (`docs/guide/programs.md`).
 
 pub mod conformance;

@@ -10,9 +10,9 @@ pub const ELEMENT_BYTES: usize = 32;
 
 /// A step function that can be named, handed jobs and shown to people.
 ///
-/// The same code runs natively and in WASM: a program does no I/O, reads no clock and draws no randomness. Whatever it is
-/// given from outside (names, jobs, inputs, states) may be hostile, so nothing it decodes may make it panic, and nothing may
-/// make it allocate beyond its limits.
+/// The same code runs natively and in WASM: a program does no I/O, reads no clock and draws no randomness. Whatever it
+/// is given from outside (names, jobs, inputs, states) may be hostile, so nothing it decodes may make it panic, and
+/// nothing may make it allocate beyond its limits.
 ///
 /// `docs/guide/programs.md` is a guide to writing one, with MinRoot in `examples/minroot` as its example.
 pub trait Program: StepFunction<Input: Debug + 'static> + Debug + 'static {
@@ -95,7 +95,8 @@ pub trait Program: StepFunction<Input: Debug + 'static> + Debug + 'static {
     }
 }
 
-/// Elements of Fr from their encodings, one after the other; `bytes` are a whole number of them. `what` goes into errors.
+/// Elements of Fr from their encodings, one after the other; `bytes` are a whole number of them. `what` goes into
+/// errors.
 ///
 /// # Errors
 /// [`Error::Length`] when they are not, [`Error::Decode`] for a number that is not below its modulus.
@@ -164,8 +165,8 @@ pub fn to_u64(element: &Fr) -> Option<u64> {
 /// What a step costs, for estimates of time and bandwidth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
-    /// Rows of the program's own circuit, which [`crowdfold_fold::CircuitSize::of_function`] measures. The folding scheme
-    /// adds about 12,000 to each step.
+    /// Rows of the program's own circuit, which [`crowdfold_fold::CircuitSize::of_function`] measures. The folding
+    /// scheme adds about 12,000 to each step.
     pub constraints: usize,
     /// Bytes of a typical step input.
     pub input_bytes: usize,

@@ -13,12 +13,13 @@ crate::registry! {
     Rollup(Rollup),
 }
 
-/// Makes one program of many: an enum with a variant for each, which is a [`Program`](crate::Program) itself, and an enum of
-/// their inputs.
+/// Makes one program of many: an enum with a variant for each, which is a [`Program`](crate::Program) itself, and an
+/// enum of their inputs.
 ///
-/// A line is the name of a variant with the program's type, which has to be in scope or written as a path. Names, circuits,
-/// codecs and limits are those of the program in the variant, so a program's [`ProgramId`](crowdfold_fold::ProgramId) and the
-/// digest of its parameters are the same by itself and in every registry. Registries can be lines of other registries.
+/// A line is the name of a variant with the program's type, which has to be in scope or written as a path. Names,
+/// circuits, codecs and limits are those of the program in the variant, so a program's
+/// [`ProgramId`](crowdfold_fold::ProgramId) and the digest of its parameters are the same by itself and in every
+/// registry. Registries can be lines of other registries.
 ///
 /// No two programs may accept the same name: the first would take it. An input that is another program's is refused by
 /// `apply` and by the circuit, and its encoding is empty.

@@ -11,8 +11,8 @@ use nova_snark::frontend::{ConstraintSystem, SynthesisError};
 /// The circuit has n rows. The inputs are not bound by the state: the proof says that some inputs lead from the first
 /// state to the last.
 ///
-/// A job is the first x and then the input of each step, from 1 to [`Squarings::MAX_STEPS`], 32 bytes each, little-endian
-/// ([`Squarings::job`]).
+/// A job is the first x and then the input of each step, from 1 to [`Squarings::MAX_STEPS`], 32 bytes each,
+/// little-endian ([`Squarings::job`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Squarings {
     per_step: usize,

@@ -2,8 +2,8 @@
 
 use crate::limits::{MAX_BACKOFF_MS, MIN_BACKOFF_MS};
 
-/// Waits that double from one failure to the next, up to a limit, half of each random: provers that lost their coordinator
-/// at the same moment don't all come back at the same moment.
+/// Waits that double from one failure to the next, up to a limit, half of each random: provers that lost their
+/// coordinator at the same moment don't all come back at the same moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,

@@ -5,8 +5,9 @@
 //! [`FoldEngine`] for real. Time, random numbers, transport and storage are the host's; it has no threads.
 //!
 //! How to drive one: after every call, do what [`Prover::next_effect`] says until there is nothing more, and send what
-//! [`Prover::next_frame`] gives as the transport has room. Call [`Prover::work`] again and again, looking after the transport
-//! in between, until it is [`Worked::Idle`]; then wait for a frame, or for [`Prover::wake_at`] and call [`Prover::tick`].
+//! [`Prover::next_frame`] gives as the transport has room. Call [`Prover::work`] again and again, looking after the
+//! transport in between, until it is [`Worked::Idle`]; then wait for a frame, or for [`Prover::wake_at`] and call
+//! [`Prover::tick`].
 
 mod backoff;
 mod config;

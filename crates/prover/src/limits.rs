@@ -4,8 +4,8 @@ use crowdfold_wire::limits::{INITIAL_CREDIT_BYTES, MAX_CREDIT_BYTES, MAX_INPUT_B
 
 /// Milliseconds of folding that the inputs at hand should last for.
 pub const BUFFERED_MS: u64 = 4_000;
-/// Bytes of inputs that are asked for whatever the speed: what every segment starts with. Twice the longest input, so that
-/// there is always credit for one or reason for more.
+/// Bytes of inputs that are asked for whatever the speed: what every segment starts with. Twice the longest input, so
+/// that there is always credit for one or reason for more.
 pub const MIN_BUFFERED_BYTES: u64 = INITIAL_CREDIT_BYTES;
 /// Milliseconds of folding between two measurements of the speed: shorter ones would measure the clock.
 pub const SPEED_WINDOW_MS: u64 = 500;
@@ -20,15 +20,16 @@ pub const STARVED_MS: u64 = 10_000;
 pub const DEADLINE_MARGIN_MS: u64 = 10_000;
 /// That margin is at most one part in so many of the time there was.
 pub const DEADLINE_SHARE: u64 = 4;
-/// Milliseconds without the coordinator after which what was folded is finished. Inputs that came before are folded until
-/// then.
+/// Milliseconds without the coordinator after which what was folded is finished. Inputs that came before are folded
+/// until then.
 pub const ADRIFT_MS: u64 = 15_000;
 /// Times that a step or a merge is tried again when its failure is one that passes.
 pub const MAX_RETRIES: u8 = 2;
 /// Times that a damaged merge input is asked for again.
 pub const MAX_RESTARTS: u8 = crowdfold_wire::limits::MAX_RESTARTS;
 
-/// Finished proofs without a verdict: as many as can be offered on one connection. Beyond them no segment or merge is begun.
+/// Finished proofs without a verdict: as many as can be offered on one connection. Beyond them no segment or merge is
+/// begun.
 pub const MAX_HELD_PROOFS: usize = MAX_UPLOADS;
 /// Bytes of finished proofs without a verdict, of the one being folded and of merges, unless the host says otherwise.
 pub const HELD_BYTES: u64 = 512 << 20;

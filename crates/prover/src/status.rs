@@ -67,8 +67,8 @@ pub enum Link {
     Open(SessionId),
     /// It is about to be closed.
     Ending,
-    /// The coordinator said why it does not want this prover: connecting again can't help until a person has done what it
-    /// says. `resume` tries again.
+    /// The coordinator said why it does not want this prover: connecting again can't help until a person has done what
+    /// it says. `resume` tries again.
     Refused(Goodbye),
     /// The prover was stopped and has nothing more to deliver.
     Off,

@@ -23,8 +23,8 @@ pub struct Config {
     pub suspension_ms: u64,
     /// So many accepted proofs make one bad proof forgotten.
     pub forgiven_by: u32,
-    /// A number that no earlier run used: part of each [`TaskId`](crate::TaskId), so that a task of a run that crashed is
-    /// never taken for one of this run. Runs that are 65,536 apart may share one.
+    /// A number that no earlier run used: part of each [`TaskId`](crate::TaskId), so that a task of a run that crashed
+    /// is never taken for one of this run. Runs that are 65,536 apart may share one.
     pub epoch: u16,
 }
 

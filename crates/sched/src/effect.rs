@@ -133,7 +133,8 @@ pub enum Effect {
         /// Why.
         reason: CancelReason,
     },
-    /// Verify a proof, then say [`Event::Verified`](crate::Event::Verified) or [`Event::Refused`](crate::Event::Refused).
+    /// Verify a proof, then say [`Event::Verified`](crate::Event::Verified) or
+    /// [`Event::Refused`](crate::Event::Refused).
     Verify {
         /// Its hash.
         proof: ProofId,

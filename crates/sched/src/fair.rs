@@ -1,8 +1,8 @@
 //! Weighted fair queueing between clients.
 //!
-//! Each client has a virtual time that goes up by the rows that are handed out for it over its weight. The client that is
-//! furthest behind is served first, so one that always has work is served at least in proportion to its weight. A client
-//! that comes back starts at the time of those being served, so that idleness is not saved up.
+//! Each client has a virtual time that goes up by the rows that are handed out for it over its weight. The client that
+//! is furthest behind is served first, so one that always has work is served at least in proportion to its weight. A
+//! client that comes back starts at the time of those being served, so that idleness is not saved up.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

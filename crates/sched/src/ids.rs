@@ -23,7 +23,8 @@ names! {
     ClientId,
     /// A prover's key, numbered by the coordinator. It outlives connections.
     ProverId,
-    /// A segment or a merge that was handed out. The scheduler makes these; see [`Config::epoch`](crate::Config::epoch).
+    /// A segment or a merge that was handed out. The scheduler makes these; see
+    /// [`Config::epoch`](crate::Config::epoch).
     TaskId,
     /// Index of a step of a job.
     StepIndex,

@@ -1,7 +1,7 @@
 //! What is known of each step of a job: covered, held by somebody, or open.
 //!
-//! The cover, the bottom layer of claims and the gaps partition the job's steps. Claims in the layers above are of further
-//! copies: duplicates, and leases that nobody waits for any more.
+//! The cover, the bottom layer of claims and the gaps partition the job's steps. Claims in the layers above are of
+//! further copies: duplicates, and leases that nobody waits for any more.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

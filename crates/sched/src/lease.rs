@@ -79,7 +79,8 @@ impl Lease {
         self.folded.saturating_sub(self.lo)
     }
 
-    /// Notes that a part was handed in; `false` if it does not lie in the lease, overlaps one before, or there are too many.
+    /// Notes that a part was handed in; `false` if it does not lie in the lease, overlaps one before, or there are too
+    /// many.
     pub(crate) fn hand_in(&mut self, part: Range) -> bool {
         if !self.whole.contains(part) || self.parts.iter().any(|other| other.overlaps(part)) {
             return false;
@@ -96,8 +97,8 @@ impl Lease {
     }
 }
 
-/// Leases by task. Tasks are made of an epoch, a serial number and a slot, so that a slot's former tenants are not taken
-/// for the present one.
+/// Leases by task. Tasks are made of an epoch, a serial number and a slot, so that a slot's former tenants are not
+/// taken for the present one.
 #[derive(Debug)]
 pub(crate) struct Leases {
     slots: Vec<(TaskId, Option<Lease>)>,

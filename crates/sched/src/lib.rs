@@ -1,11 +1,12 @@
 //! Who folds which steps: the scheduler as a pure state machine.
 //!
-//! [`Scheduler::step`] takes what happened ([`Event`]) and says what to do ([`Effect`]). It has no clock, no sockets and no
-//! randomness, knows numbers and not proofs, and the same events give the same effects. `docs/spec/network.md`, section 3,
-//! has its rules; [`limits`] has every limit.
+//! [`Scheduler::step`] takes what happened ([`Event`]) and says what to do ([`Effect`]). It has no clock, no sockets
+//! and no randomness, knows numbers and not proofs, and the same events give the same effects. `docs/spec/network.md`,
+//! section 3, has its rules; [`limits`] has every limit.
 //!
-//! Steps are accounted for in [layers](Scheduler::audit): the cover, the claims of those who are waited for, and the gaps
-//! partition each job; duplicates and overdue leases are further claims above. No event looks at all provers, jobs or leases.
+//! Steps are accounted for in [layers](Scheduler::audit): the cover, the claims of those who are waited for, and the
+//! gaps partition each job; duplicates and overdue leases are further claims above. No event looks at all provers, jobs
+//! or leases.
 
 mod config;
 mod effect;

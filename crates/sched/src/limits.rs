@@ -4,8 +4,8 @@
 pub const JOBS: usize = 65_536;
 /// Jobs of one client at once. At it: [`BadEvent::Full`](crate::BadEvent::Full), the job is not added.
 pub const JOBS_PER_CLIENT: usize = 4_096;
-/// Jobs that ended and whose proofs are remembered until none is compensated any more. At it: the one of the lowest number
-/// is forgotten.
+/// Jobs that ended and whose proofs are remembered until none is compensated any more. At it: the one of the lowest
+/// number is forgotten.
 pub const ENDED_JOBS: usize = 65_536;
 /// Steps of a job. Beyond: [`BadEvent::BadJob`](crate::BadEvent::BadJob).
 pub const JOB_STEPS: u64 = 1 << 32;
@@ -17,22 +17,23 @@ pub const WEIGHT: u32 = 1_000_000;
 pub const BOUNTY: (u32, u32) = (250, 4_000);
 /// Different needs of memory that are queued exactly. At it: a job's need is rounded up to a power of two.
 pub const MEMORY_KINDS: usize = 64;
-/// Provers that are known, connected or not. At it: an absent one without obligations is forgotten for a new one, and if
-/// there is none, [`BadEvent::Full`](crate::BadEvent::Full).
+/// Provers that are known, connected or not. At it: an absent one without obligations is forgotten for a new one, and
+/// if there is none, [`BadEvent::Full`](crate::BadEvent::Full).
 pub const PROVERS: usize = 524_288;
 /// Segments a prover holds at once. At it: it gets no more until one ends, whatever it asked for.
 pub const LEASES_PER_PROVER: usize = 16;
-/// Leases that ended without the prover's fault and are remembered for its compensation. At it: the oldest is forgotten.
+/// Leases that ended without the prover's fault and are remembered for its compensation. At it: the oldest is
+/// forgotten.
 pub const RIGHTS_PER_PROVER: usize = 16;
 /// Merges a prover holds at once. At it: it gets no more until one ends.
 pub const MERGES_PER_PROVER: usize = 4;
 /// Ranges a prover does not get again because it failed on them. At it: the oldest is forgotten.
 pub const AVOIDED_PER_PROVER: usize = 16;
-/// Proofs of one prover that wait for verification. At it: [`BadEvent::Full`](crate::BadEvent::Full); the proof can be offered
-/// again later.
+/// Proofs of one prover that wait for verification. At it: [`BadEvent::Full`](crate::BadEvent::Full); the proof can be
+/// offered again later.
 pub const UNVERIFIED_PER_PROVER: usize = 64;
-/// Proofs that wait for verification. At it: [`BadEvent::Full`](crate::BadEvent::Full), as above. Back-pressure begins far
-/// earlier, see [`Config::unverified`](crate::Config::unverified).
+/// Proofs that wait for verification. At it: [`BadEvent::Full`](crate::BadEvent::Full), as above. Back-pressure begins
+/// far earlier, see [`Config::unverified`](crate::Config::unverified).
 pub const UNVERIFIED: usize = 262_144;
 /// Leases, ended ones that are remembered among them. At it: nothing is handed out.
 pub const LEASES: usize = 1 << 22;
@@ -48,10 +49,11 @@ pub const PROOFS_PER_JOB: usize = 1 << 22;
 pub const NATIVE_TRIES: u32 = 3;
 /// Steps of a segment: the width of the field that counts them in a proof.
 pub const SEGMENT_STEPS: u64 = (1 << 20) - 1;
-/// Longest time to the hard deadline of a lease: 6 hours. A prover that would need more than a quarter of it gets nothing.
+/// Longest time to the hard deadline of a lease: 6 hours. A prover that would need more than a quarter of it gets
+/// nothing.
 pub const LEASE_MS: u64 = 6 * 3_600_000;
-/// A segment takes its prover at most so many times the target. A prover that needs more for the least number of steps gets
-/// nothing: else one that grows ever slower would hold steps for ever longer.
+/// A segment takes its prover at most so many times the target. A prover that needs more for the least number of steps
+/// gets nothing: else one that grows ever slower would hold steps for ever longer.
 pub const PATIENCE: u64 = 8;
 /// Fastest prover that is believed. Beyond: this.
 pub const SPEED: u64 = 1_000_000_000;
@@ -59,7 +61,8 @@ pub const SPEED: u64 = 1_000_000_000;
 pub const SUSPENSION_MS: u64 = 24 * 3_600_000;
 /// An absent prover's bad proofs are forgotten after this: 30 days.
 pub const OFFENCE_MS: u64 = 30 * 24 * 3_600_000;
-/// Jobs that are looked at for one prover, and provers for one job, that don't fit. At it: the search ends until a tick.
+/// Jobs that are looked at for one prover, and provers for one job, that don't fit. At it: the search ends until a
+/// tick.
 pub const LOOKS: usize = 16;
 /// Waiting provers that find work in one event. At it: the next ones find theirs with the next event.
 pub const MATCHES_PER_STEP: usize = 256;

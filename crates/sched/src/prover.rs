@@ -93,8 +93,8 @@ impl Prover {
         self.busy_until = now;
     }
 
-    /// It folded so many rows since it was last heard of. A quarter of the estimate is new with each sample, and none moves
-    /// it to more than twice or less than a half.
+    /// It folded so many rows since it was last heard of. A quarter of the estimate is new with each sample, and none
+    /// moves it to more than twice or less than a half.
     pub(crate) fn folded(&mut self, rows: u64, now: Millis) {
         self.sample.1 = self.sample.1.saturating_add(rows);
         let elapsed = now.since(self.sample.0);

@@ -1,8 +1,8 @@
 //! Messages between the coordinator and its provers, protocol `crowdfold.1` (`docs/spec/network.md`, section 1).
 //!
 //! [`FromProver`] and [`FromCoordinator`] are the messages with their canonical codec, [`limits`] every limit,
-//! [`ProverSession`] and [`CoordinatorSession`] the rules of a connection. Pure: time, nonces and keys are arguments, and
-//! the transport is whatever carries frames. The same code runs in pages, in servers and in the simulator.
+//! [`ProverSession`] and [`CoordinatorSession`] the rules of a connection. Pure: time, nonces and keys are arguments,
+//! and the transport is whatever carries frames. The same code runs in pages, in servers and in the simulator.
 //!
 //! ```
 //! use crowdfold_wire::{FromProver, Ready, Within};

@@ -53,8 +53,8 @@ pub const MAX_TASKS: u8 = 16;
 /// Bytes of a `Chunk`. A longer one does not decode.
 pub const MAX_CHUNK_BYTES: usize = 256 << 10;
 /// Bytes of a range proof: both vectors of a step circuit of [`MAX_CONSTRAINTS`] rows, with 64 MiB for the merge
-/// circuit's part and the tree of [`MAX_LEAVES`] receipts. A larger number does not decode. Coordinators refuse what is too
-/// large for its program, with a `Verdict`.
+/// circuit's part and the tree of [`MAX_LEAVES`] receipts. A larger number does not decode. Coordinators refuse what is
+/// too large for its program, with a `Verdict`.
 pub const MAX_UPLOAD_BYTES: u64 = 64 * MAX_CONSTRAINTS as u64 + (64 << 20);
 /// Bytes of an upload that may be under way or unacknowledged. More are
 /// [`BeyondWindow`](crate::GoodbyeCode::BeyondWindow).
@@ -62,8 +62,8 @@ pub const UPLOAD_WINDOW_BYTES: u64 = 1 << 20;
 /// Uploads without a verdict on one connection, and merge inputs that have not all come. More are
 /// [`TooManyUploads`](crate::GoodbyeCode::TooManyUploads).
 pub const MAX_UPLOADS: usize = 2 * MAX_TASKS as usize;
-/// Times that an upload is asked for from its start again on one connection, because what was stored is damaged. More are
-/// [`BadOffset`](crate::GoodbyeCode::BadOffset).
+/// Times that an upload is asked for from its start again on one connection, because what was stored is damaged. More
+/// are [`BadOffset`](crate::GoodbyeCode::BadOffset).
 pub const MAX_RESTARTS: u8 = 2;
 /// Ended transfers that an end remembers to know what was under way when they ended from what never was. About an older
 /// one a message is [`UnknownUpload`](crate::GoodbyeCode::UnknownUpload); an end can have no more in flight than may be
@@ -74,8 +74,8 @@ pub const REMEMBERED_UPLOADS: usize = 2 * MAX_UPLOADS;
 pub const HANDSHAKE_LIMIT_MS: u32 = 20_000;
 /// The ping interval that a coordinator announces unless told otherwise.
 pub const PING_INTERVAL_MS: u32 = 15_000;
-/// The idle limit that a coordinator announces unless told otherwise. When nothing has come for so long, the connection is
-/// closed: [`Idle`](crate::GoodbyeCode::Idle).
+/// The idle limit that a coordinator announces unless told otherwise. When nothing has come for so long, the connection
+/// is closed: [`Idle`](crate::GoodbyeCode::Idle).
 pub const IDLE_LIMIT_MS: u32 = 45_000;
 /// The checkpoint interval that a coordinator announces unless told otherwise.
 pub const CHECKPOINT_INTERVAL_MS: u32 = 60_000;
@@ -90,11 +90,12 @@ pub const PONG_IDLE_LIMITS: u64 = 2;
 /// [`Stalled`](crate::GoodbyeCode::Stalled).
 pub const STALL_LIMIT_MS: u64 = 120_000;
 
-/// Bytes of frames that wait for the transport, short messages included. A sender of `Inputs` and `Chunk` is told to wait
-/// before [`BULK_QUEUE_BYTES`]; if short messages alone get this far, the peer does not read:
+/// Bytes of frames that wait for the transport, short messages included. A sender of `Inputs` and `Chunk` is told to
+/// wait before [`BULK_QUEUE_BYTES`]; if short messages alone get this far, the peer does not read:
 /// [`SlowPeer`](crate::GoodbyeCode::SlowPeer).
 pub const MAX_QUEUE_BYTES: usize = 2 << 20;
-/// Bytes of waiting frames beyond which `Inputs` and `Chunk` are not queued: the caller tries again when frames were taken.
+/// Bytes of waiting frames beyond which `Inputs` and `Chunk` are not queued: the caller tries again when frames were
+/// taken.
 pub const BULK_QUEUE_BYTES: usize = 1 << 20;
 /// Frames that wait for the transport; more are [`SlowPeer`](crate::GoodbyeCode::SlowPeer).
 pub const MAX_QUEUE_FRAMES: usize = 4096;
@@ -106,8 +107,8 @@ pub const MAX_QUEUE_AGE_MS: u64 = 60_000;
 pub const MESSAGE_BURST: u64 = 4096;
 /// Milliseconds after which a peer that has used its burst may send one more message.
 pub const MESSAGE_INTERVAL_MS: u64 = 10;
-/// A `Chunk` or `Inputs` of less than this many bytes counts as a message against [`MESSAGE_BURST`], so that tiny ones do
-/// not cost more than they carry.
+/// A `Chunk` or `Inputs` of less than this many bytes counts as a message against [`MESSAGE_BURST`], so that tiny ones
+/// do not cost more than they carry.
 pub const SMALL_BULK_BYTES: usize = 4 << 10;
 
 const _: () = {

@@ -12,8 +12,8 @@ fn offset(bytes: u64) -> UploadOffset {
     UploadOffset::new(bytes).expect("offsets stay within the upload, which is within its limit")
 }
 
-/// The next chunk: full ones only, but for the last. So an acknowledgement of a few bytes does not make tiny chunks; the
-/// window is a few chunks wide, so full ones fit as soon as what is under way has been acknowledged.
+/// The next chunk: full ones only, but for the last. So an acknowledgement of a few bytes does not make tiny chunks;
+/// the window is a few chunks wide, so full ones fit as soon as what is under way has been acknowledged.
 fn next(at: u64, stored: u64, total: u64) -> Option<Range<u64>> {
     let window = stored.saturating_add(UPLOAD_WINDOW_BYTES).min(total);
     let end = total.min(at + MAX_CHUNK_BYTES as u64);
@@ -98,8 +98,8 @@ impl UploadSender {
     /// A chunk is about to be sent.
     ///
     /// # Errors
-    /// [`BeyondWindow`](GoodbyeCode::BeyondWindow) or [`BadOffset`](GoodbyeCode::BadOffset): the other end would close the
-    /// connection.
+    /// [`BeyondWindow`](GoodbyeCode::BeyondWindow) or [`BadOffset`](GoodbyeCode::BadOffset): the other end would close
+    /// the connection.
     pub fn send(&mut self, chunk: &Chunk) -> Result<(), Violation> {
         ensure(self.wanted, GoodbyeCode::BeyondWindow, || format!("upload {} is not wanted yet", chunk.upload))?;
         check_chunk(chunk, self.sent, self.stored, self.total)?;

@@ -1,7 +1,8 @@
 //! MinRoot as a Crowdfold program: a third party's crate, written against the public API alone.
 //!
 //! MinRoot is a delay function: computing it takes many fifth roots one after the other, checking each takes three
-//! multiplications. Definition: Khovratovich, Maller, Tiwari, "MinRoot: Candidate Sequential Function for Ethereum VDF",
+//! multiplications. Definition: Khovratovich, Maller, Tiwari, "MinRoot: Candidate Sequential Function for Ethereum
+//! VDF",
 //! 2022. Proving it by folding: Kothapalli, Setty, Tzialla, "Nova", CRYPTO 2022, section on verifiable delay functions.
 //!
 //! `docs/guide/programs.md` explains this file piece by piece.
@@ -20,15 +21,16 @@ pub struct Guide;
 
 /// What the name starts with; the number is the version of circuit and codecs.
 const NAME: &str = "minroot/1/";
-/// 1/5 modulo r - 1, least significant word first: 5 is coprime to r - 1, so every element has just one fifth root, and this
-/// power is it.
+/// 1/5 modulo r - 1, least significant word first: 5 is coprime to r - 1, so every element has just one fifth root, and
+/// this power is it.
 const FIFTH_ROOT: [u64; 4] =
     [0xcfe7_f7a9_8ccc_cccd, 0x535c_b9d3_9494_5a0d, 0x9373_6af8_679a_ad17, 0x26b6_a528_b427_b354];
 
 /// The state is (x, y, i); an iteration takes it to ((x + y)^(1/5), x + i, i + 1), and a step is K of them.
 ///
-/// The input of a step is its K roots, so that provers need not compute them again. They are not free: the state before a step
-/// has just one sequence of roots, so a proof says that the last state *is* that many iterations after the first.
+/// The input of a step is its K roots, so that provers need not compute them again. They are not free: the state before
+/// a step has just one sequence of roots, so a proof says that the last state *is* that many iterations after the
+/// first.
 ///
 /// A job is the first state (96 bytes) and the number of iterations (8 bytes, little-endian), a multiple of K.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -28,8 +28,9 @@ pub fn from_coordinator(data: &[u8]) {
 /// Arbitrary frames to both ends of an open connection: nothing panics, the queues stay within their limits, and an end
 /// that broke off lets nothing through any more.
 ///
-/// The input is a sequence of frames: 1 byte that says who gets it (even: the coordinator) and how much time passes before
-/// it (the rest, in seconds), 1 byte for its length, and the frame. A peer's announcements are answered as a caller would.
+/// The input is a sequence of frames: 1 byte that says who gets it (even: the coordinator) and how much time passes
+/// before it (the rest, in seconds), 1 byte for its length, and the frame. A peer's announcements are answered as a
+/// caller would.
 ///
 /// # Panics
 /// When one of that does not hold.

@@ -58,7 +58,8 @@ pub(crate) struct Build {
     /// Fail, and write nothing, if a transaction is refused.
     #[arg(long)]
     strict: bool,
-    /// Make batches of so many requests at most, one after the other; OUT gets the number of each appended: OUT.1, OUT.2.
+    /// Make batches of so many requests at most, one after the other; OUT gets the number of each appended: OUT.1,
+    /// OUT.2.
     #[arg(long, value_name = "N", requires = "commit", value_parser = clap::value_parser!(u32).range(1..=MAX_TRANSACTIONS as i64))]
     size: Option<u32>,
 }

@@ -22,7 +22,8 @@ pub(crate) enum Task {
         /// File with a secret key.
         file: PathBuf,
     },
-    /// Make the key of an account that `genesis --generate` or `workload` makes of a seed. Whoever knows the seed knows it.
+    /// Make the key of an account that `genesis --generate` or `workload` makes of a seed. Whoever knows the seed knows
+    /// it.
     Derive {
         /// Their seed.
         #[arg(long)]

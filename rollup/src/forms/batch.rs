@@ -114,8 +114,8 @@ impl BatchFile {
         Ok(file)
     }
 
-    /// The batch. As with [`Batch::from_bytes`], the tree is checked against the root, and whether the transactions are allowed
-    /// is not looked at.
+    /// The batch. As with [`Batch::from_bytes`], the tree is checked against the root, and whether the transactions are
+    /// allowed is not looked at.
     ///
     /// # Errors
     /// [`Error::At`] for a value of the wrong form, [`Error::BatchAccounts`], [`Error::Batch`].
@@ -153,8 +153,8 @@ impl BatchFile {
         Batch::from_bytes(&bytes).map_err(Error::Batch)
     }
 
-    /// Refuses other accounts than those that the transactions need: the binary form has no indices, so they would be taken for
-    /// others.
+    /// Refuses other accounts than those that the transactions need: the binary form has no indices, so they would be
+    /// taken for others.
     fn check_accounts(&self, operator: Index, entries: &[Entry]) -> Result<(), Error> {
         let named =
             entries.iter().map(Entry::transaction).flat_map(|transaction| [transaction.from(), transaction.to()]);

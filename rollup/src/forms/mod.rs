@@ -1,8 +1,8 @@
-//! The files that people and their programs make: accounts of genesis, transactions, batches, all as JSON, and batches also in
-//! the binary form that is the program's job (`docs/guide/rollup.md`).
+//! The files that people and their programs make: accounts of genesis, transactions, batches, all as JSON, and batches
+//! also in the binary form that is the program's job (`docs/guide/rollup.md`).
 //!
-//! A file says which form and version it has. Fields that the form does not have are refused. Decoding keys and signatures
-//! takes square roots, so files are read into texts and bytes first, and then decoded on many threads.
+//! A file says which form and version it has. Fields that the form does not have are refused. Decoding keys and
+//! signatures takes square roots, so files are read into texts and bytes first, and then decoded on many threads.
 
 mod batch;
 mod genesis;
@@ -32,7 +32,8 @@ struct Marks<F, V> {
     _version: V,
 }
 
-/// Reads JSON of a form. Of a file of another form or version, the error says that rather than which of its fields is unknown.
+/// Reads JSON of a form. Of a file of another form or version, the error says that rather than which of its fields is
+/// unknown.
 fn from_json<T: DeserializeOwned, F: DeserializeOwned, V: DeserializeOwned>(
     what: &'static str,
     json: &[u8],

@@ -19,8 +19,8 @@ pub struct Amount(pub u128);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fee(pub u64);
 
-/// A public key: the 64 hexadecimal digits of the 32 bytes that zk-kit's `packPublicKey` makes. A key that can sign nothing has
-/// no such bytes; it is written as 128 digits, those of x and of y, 32 bytes each, little-endian.
+/// A public key: the 64 hexadecimal digits of the 32 bytes that zk-kit's `packPublicKey` makes. A key that can sign
+/// nothing has no such bytes; it is written as 128 digits, those of x and of y, 32 bytes each, little-endian.
 ///
 /// The point is not decoded yet, which takes a square root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

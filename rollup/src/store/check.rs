@@ -25,8 +25,8 @@ pub struct Checked {
     pub supply: u128,
 }
 
-/// Checks everything: the checksums of the file's pages, that each account is the leaf of its index, each node the hash of its
-/// children up to the root of the state, and that each key leads to the lowest index that has it.
+/// Checks everything: the checksums of the file's pages, that each account is the leaf of its index, each node the hash
+/// of its children up to the root of the state, and that each key leads to the lowest index that has it.
 ///
 /// # Errors
 /// Those of [`Store::open`]; [`Error::Corrupt`] for the first thing that is wrong.

@@ -12,12 +12,12 @@ use redb::{ReadableTable, Table, WriteTransaction};
 use std::collections::BTreeMap;
 
 impl Store {
-    /// Takes over what a batch changed, in one transaction that is on disk when this returns. The batch has to follow the
-    /// store's state.
+    /// Takes over what a batch changed, in one transaction that is on disk when this returns. The batch has to follow
+    /// the store's state.
     ///
     /// # Errors
-    /// [`Error::Stale`] for a batch that follows another state, [`Error::ChangesMismatch`], or what the key-value store says;
-    /// nothing has changed then.
+    /// [`Error::Stale`] for a batch that follows another state, [`Error::ChangesMismatch`], or what the key-value store
+    /// says; nothing has changed then.
     pub fn commit(&self, outcome: &Outcome) -> Result<Head, Error> {
         let mut transaction = self.database.begin_write()?;
         // After a crash, the next one to open the store need not read all of it.

@@ -1,10 +1,11 @@
 //! The accounts of a rollup on disk, in one file.
 //!
-//! A [`Store`] is open for changes, by one process at a time; a [`Snapshot`] is a view that stays as it is, and what batches are
-//! built over. A batch is committed whole and durably, or not at all, whenever the process or the machine stops.
+//! A [`Store`] is open for changes, by one process at a time; a [`Snapshot`] is a view that stays as it is, and what
+//! batches are built over. A batch is committed whole and durably, or not at all, whenever the process or the machine
+//! stops.
 //!
-//! Opening reads a few pages, however many accounts there are, and checks the mark, the version and the root. [`check`] reads
-//! and hashes everything.
+//! Opening reads a few pages, however many accounts there are, and checks the mark, the version and the root. [`check`]
+//! reads and hashes everything.
 
 mod check;
 mod commit;
@@ -38,8 +39,8 @@ impl Store {
     /// Opens the store at `path`.
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::Foreign`], [`Error::Version`], [`Error::Unfinished`], [`Error::InUse`], [`Error::Corrupt`], or
-    /// what the file system says.
+    /// [`Error::Missing`], [`Error::Foreign`], [`Error::Version`], [`Error::Unfinished`], [`Error::InUse`],
+    /// [`Error::Corrupt`], or what the file system says.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let store = Self { database: open_database(path, builder())? };
         snapshot::read_head(&store.database.begin_read()?, path)?;
@@ -65,8 +66,8 @@ impl Store {
 }
 
 impl Snapshot {
-    /// Opens the store at `path` for reading only. While a snapshot of this kind is open, no process can open the store for
-    /// changes.
+    /// Opens the store at `path` for reading only. While a snapshot of this kind is open, no process can open the store
+    /// for changes.
     ///
     /// # Errors
     /// Those of [`Store::open`].

@@ -74,7 +74,8 @@ impl Snapshot {
         }
     }
 
-    /// The nodes beside the path of an account at each level, from the leaves upwards, which are checked against the root.
+    /// The nodes beside the path of an account at each level, from the leaves upwards, which are checked against the
+    /// root.
     ///
     /// # Errors
     /// [`Error::Corrupt`] if they don't lead there.

@@ -7,8 +7,8 @@
 //! | `nodes` | level and position of a node | its eight children, 32 bytes each |
 //! | `keys` | both coordinates of a key | the lowest index that has it |
 //!
-//! Numbers are little-endian. The children of a node lie together because they are read together, to hash it and to make paths.
-//! The root is in the head; nodes without accounts below them are absent.
+//! Numbers are little-endian. The children of a node lie together because they are read together, to hash it and to
+//! make paths. The root is in the head; nodes without accounts below them are absent.
 
 use crate::Error;
 use crowdfold_fold::Fr;

@@ -1,4 +1,5 @@
-//! Proving in Chromium with the packages for users. `benches/browser/programs.mjs` drives it; proofs made there are verified here.
+//! Proving in Chromium with the packages for users. `benches/browser/programs.mjs` drives it; proofs made there are
+//! verified here.
 
 use std::path::Path;
 

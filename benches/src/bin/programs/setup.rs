@@ -12,7 +12,8 @@ use rand_core::SeedableRng;
 const POWERS: usize = 1 << 17;
 /// Accounts of the rollup whose steps are proved.
 const ACCOUNTS: u32 = 10_000;
-/// Steps before the first that counts: the first two are of another kind, and by then the optimised code is there in a browser.
+/// Steps before the first that counts: the first two are of another kind, and by then the optimised code is there in a
+/// browser.
 pub(crate) const WARM_UP: usize = 3;
 /// Steps that count. The seal's step comes after them.
 const STEPS: usize = 7;

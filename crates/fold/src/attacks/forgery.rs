@@ -1,5 +1,5 @@
-//! The strongest forgery: a false claim about a group operation lets the attacker put any satisfied pair in the place of
-//! an accumulator, and all rows of S and M hold. Only the CycleFold accumulator tells.
+//! The strongest forgery: a false claim about a group operation lets the attacker put any satisfied pair in the place
+//! of an accumulator, and all rows of S and M hold. Only the CycleFold accumulator tells.
 
 use super::forger::{Accumulator, Forge, MergePlan};
 use super::*;

@@ -9,7 +9,8 @@ use crate::transcript::Tag;
 
 #[test]
 fn a_segment_given_as_a_merge_is_refused() {
-    // Told as a merge, the segment's binding is kept as it is: the attacker puts the leaf there, so that the label fits.
+    // Told as a merge, the segment's binding is kept as it is: the attacker puts the leaf there, so that the label
+    // fits.
     let segment = &OPEN_SEGMENTS[0];
     let tree = BindingTree::join(segment.tree.clone(), None).expect("joins");
     let claim = || {

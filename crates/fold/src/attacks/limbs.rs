@@ -189,8 +189,8 @@ fn unreduced_coordinates_pass_the_circuit_and_not_the_native_hash() {
 
 #[test]
 fn an_accumulator_in_unreduced_limbs_is_another_to_the_hash() {
-    // The result of an operation in limbs of v + q satisfies the rows that follow, and is hashed as it stands: no native
-    // instance has that hash, so a proof that ends in one cannot be written down.
+    // The result of an operation in limbs of v + q satisfies the rows that follow, and is hashed as it stands: no
+    // native instance has that hash, so a proof that ends in one cannot be written down.
     let p = (0..).map(stray_point).find(|p| unreduced(&p.x).is_some()).expect("some point");
     let long = unreduced(&p.x).expect("fits");
     assert_eq!(crate::curve::from_limbs(&long), p.x);

@@ -1,8 +1,8 @@
 //! Attacks on the scheme: each builds what an attacker would, with everything but the lie consistent, and is refused by
 //! the check it aims at.
 //!
-//! [`forger`] is a prover whose every value is in reach; [`model`] says natively what the circuits make of any witness, so
-//! that the attacker's books follow the circuit wherever its rows let a lie pass.
+//! [`forger`] is a prover whose every value is in reach; [`model`] says natively what the circuits make of any witness,
+//! so that the attacker's books follow the circuit wherever its rows let a lie pass.
 
 mod claims;
 mod encoding;

@@ -337,7 +337,8 @@ mod tests {
                 offer(&mut cs, p1, p2, Fq::from_u128(r), aux, p3);
                 assert_eq!(cs.unsatisfied(), rows);
             }
-            // (0, 0) for P1 has no chord trouble either: it is the curve check that keeps the identity's coordinates out.
+            // (0, 0) for P1 has no chord trouble either: it is the curve check that keeps the identity's coordinates
+            // out.
             let (p1, p2) = ((Fq::ZERO, Fq::ZERO), on(&mut rng));
             let (aux, p3) = written(p1, p2, r);
             offer(&mut cs, p1, p2, Fq::from_u128(r), aux, p3);
@@ -389,8 +390,8 @@ mod tests {
         }
     }
 
-    /// An exact shortest vector of the lattice `{(a, b): a + b lambda = 0 mod r}` (Gauss), and with it that the loop meets no
-    /// exceptional case and no two challenges are the same scalar.
+    /// An exact shortest vector of the lattice `{(a, b): a + b lambda = 0 mod r}` (Gauss), and with it that the loop
+    /// meets no exceptional case and no two challenges are the same scalar.
     #[test]
     fn no_small_multiple_vanishes() {
         let int = |x: &Fr| BigInt::from_biguint(Sign::Plus, integer(x));
@@ -424,11 +425,12 @@ mod tests {
         let norm = dot(&u, &u);
         assert!(norm > BigInt::from(1) << 252);
 
-        // acc = a + b lambda starts at (1, 1) and doubles with one of +-1, +-lambda added: the extremes of each coordinate.
+        // acc = a + b lambda starts at (1, 1) and doubles with one of +-1, +-lambda added: the extremes of each
+        // coordinate.
         let mut extremes = [1i128, 1];
         for _ in 0..64 {
-            // acc - q, acc + q, acc + q + acc and 2 acc + q are never (0, 0), as a >= 1 and b >= 1 and at most one of them
-            // changes by one, and each is far shorter than the shortest vector.
+            // acc - q, acc + q, acc + q + acc and 2 acc + q are never (0, 0), as a >= 1 and b >= 1 and at most one of
+            // them changes by one, and each is far shorter than the shortest vector.
             assert!(extremes[0] >= 1);
             let longest = BigInt::from(2 * extremes[1] + 1);
             assert!(&longest * &longest * 2 < norm);

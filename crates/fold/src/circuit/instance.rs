@@ -119,8 +119,8 @@ impl RelaxedVar {
         Ok((Self { w: comm_w, e: comm_e, u, x }, state))
     }
 
-    /// Merges `other` in with cross-term commitment `t` and challenge `r`; CycleFold's accumulator and transcript take the
-    /// three operations.
+    /// Merges `other` in with cross-term commitment `t` and challenge `r`; CycleFold's accumulator and transcript take
+    /// the three operations.
     ///
     /// # Errors
     /// Those of the constraint system.

@@ -1,4 +1,5 @@
-//! The merge circuit M: takes two adjacent ranges and merges all their accumulators (`docs/spec/folding.md`, section 9).
+//! The merge circuit M: takes two adjacent ranges and merges all their accumulators (`docs/spec/folding.md`, section
+//! 9).
 
 use super::instance::{Blinding, CfVar, RelaxedVar};
 use super::step::public_inputs;

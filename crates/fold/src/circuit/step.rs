@@ -1,4 +1,5 @@
-//! The step circuit S: runs the program's step and folds the previous fresh instance (`docs/spec/folding.md`, section 8).
+//! The step circuit S: runs the program's step and folds the previous fresh instance (`docs/spec/folding.md`, section
+//! 8).
 
 use super::instance::{Blinding, CfVar, RelaxedVar};
 use crate::curve::{Fr, G1Affine};
@@ -61,8 +62,8 @@ pub fn public_inputs(
 /// Synthesises S.
 ///
 /// # Errors
-/// Those of the step function's circuit and of the constraint system. A false witness is synthesised as given and leaves
-/// rows unsatisfied.
+/// Those of the step function's circuit and of the constraint system. A false witness is synthesised as given and
+/// leaves rows unsatisfied.
 pub fn synthesize<F: StepFunction, CS: ConstraintSystem<Fr>>(
     cs: &mut CS,
     blinding: &Blinding,

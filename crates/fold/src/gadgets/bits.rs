@@ -50,8 +50,8 @@ pub fn range<F: PrimeField, CS: ConstraintSystem<F>>(
 /// The canonical bits of a hash output, least significant first.
 ///
 /// `hash = sum 2^i b_i` leaves a second solution `hash + r` for small outputs. It is excluded by comparing the upper 126
-/// bits with those of r: strictly below, so an output whose upper bits equal those of r (probability below 2^-125) has no
-/// witness at all, and its prover draws another blind.
+/// bits with those of r: strictly below, so an output whose upper bits equal those of r (probability below 2^-125) has
+/// no witness at all, and its prover draws another blind.
 ///
 /// # Errors
 /// Those of the constraint system.
@@ -71,9 +71,10 @@ fn hash_bits_with<CS: ConstraintSystem<Fr>>(
     Ok(bits)
 }
 
-/// Allocates the bits of a number of `values.len()` bits that lies below `modulus` in its bits from 128 on: strictly below, so
-/// the last at most 2^128 numbers below the modulus are excluded too. `limit` is the modulus less one, in words, least
-/// significant first, of as many bits. One row a bit, and one for each one among the upper bits of the limit but the first.
+/// Allocates the bits of a number of `values.len()` bits that lies below `modulus` in its bits from 128 on: strictly
+/// below, so the last at most 2^128 numbers below the modulus are excluded too. `limit` is the modulus less one, in
+/// words, least significant first, of as many bits. One row a bit, and one for each one among the upper bits of the
+/// limit but the first.
 ///
 /// # Errors
 /// Those of the constraint system.

@@ -110,8 +110,8 @@ impl GkPoint {
 
     /// `rho self` for `rho = 2^126 + 1 + 2 b` with the bits of b least significant first (760 rows).
     ///
-    /// Starts at 2P and runs `acc = (acc + s_i P) + acc`, whose multiples stay in `[2, 2^128)`: with a point on the curve
-    /// no exceptional case of the affine formulas occurs (`docs/spec/folding.md`, section 6).
+    /// Starts at 2P and runs `acc = (acc + s_i P) + acc`, whose multiples stay in `[2, 2^128)`: with a point on the
+    /// curve no exceptional case of the affine formulas occurs (`docs/spec/folding.md`, section 6).
     ///
     /// # Errors
     /// Those of the constraint system.

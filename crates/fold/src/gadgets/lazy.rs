@@ -61,8 +61,8 @@ impl Reduction {
     }
 }
 
-/// Limbs of the widths of [`crate::curve::LIMB_WIDTHS`] that stand for the same element of Fq as `limbs`, each of which is
-/// below `2^LAZY_BITS` (722 rows).
+/// Limbs of the widths of [`crate::curve::LIMB_WIDTHS`] that stand for the same element of Fq as `limbs`, each of which
+/// is below `2^LAZY_BITS` (722 rows).
 ///
 /// # Errors
 /// Those of the constraint system. Limbs out of range give an unsatisfied row, not an error.
@@ -263,8 +263,8 @@ mod tests {
         }
     }
 
-    /// The sum rows alone only say `l = y + k q` limb by limb modulo r. Carries that are no small integers would let any
-    /// y pass.
+    /// The sum rows alone only say `l = y + k q` limb by limb modulo r. Carries that are no small integers would let
+    /// any y pass.
     #[test]
     fn refuses_a_result_that_is_right_modulo_r_only() {
         let mut rng = rng(2);
@@ -286,7 +286,8 @@ mod tests {
         }
     }
 
-    /// A wrong value all of whose rows hold but the ranges of the carries: limbs made for carries at the ends of the range.
+    /// A wrong value all of whose rows hold but the ranges of the carries: limbs made for carries at the ends of the
+    /// range.
     #[test]
     fn carries_are_held_to_their_range() {
         let q = modulus_limbs();
@@ -328,9 +329,9 @@ mod tests {
         let max = |bits: usize| int(power(bits) - 1u8);
         let q: Vec<BigInt> = modulus_limbs().iter().map(|l| int(integer(l))).collect();
 
-        // LAZY_BITS: the left spine of the deepest tree accumulates a whole segment, whose steps fold two instances each,
-        // but the first none and the merge above the last; then each merge adds two to finish it, one reduced limb of
-        // its right child and six operations. Every product is of a challenge and a limb of 85 bits.
+        // LAZY_BITS: the left spine of the deepest tree accumulates a whole segment, whose steps fold two instances
+        // each, but the first none and the merge above the last; then each merge adds two to finish it, one reduced
+        // limb of its right child and six operations. Every product is of a challenge and a limb of 85 bits.
         let products = 2 * MAX_SEGMENT_STEPS + (2 + 1 + 6) * MAX_DEPTH;
         assert!(products < 1 << 22);
         let rho = rho_from_bits((1 << RHO_BITS) - 1);
@@ -359,8 +360,8 @@ mod tests {
             assert!(accepted[0] <= carry[0] && carry[1] <= accepted[1]);
         }
 
-        // Any accepted witness: both sides of each row lie within less than r of each other, so that equality modulo r is
-        // equality.
+        // Any accepted witness: both sides of each row lie within less than r of each other, so that equality modulo r
+        // is equality.
         let spread = |low: BigInt, high: BigInt| assert!(high - low < r);
         let rows = [
             (-&y0 - &q[0] * &k0, lazy.clone(), &accepted[0]),

@@ -2,8 +2,8 @@
 //!
 //! An S-box `x -> o = x^5` costs the rows `x * x = x2`, `x2 * x2 = x4`, `x4 * x = o`. Before the last round
 //! `o` is not a variable: it is written as an affine combination of *later* variables, so that its row defines one of them.
-//! Nothing else needs a row, and S-box inputs stay short. The capacity element's S-box in the first round has a constant
-//! input and costs nothing.
+//! Nothing else needs a row, and S-box inputs stay short. The capacity element's S-box in the first round has a
+//! constant input and costs nothing.
 //!
 //! # Variables
 //!
@@ -18,9 +18,9 @@
 //!
 //! # Soundness
 //!
-//! For given inputs every variable has exactly one satisfying value. Go through the S-boxes in order. Once the input `x` of
-//! one is determined, its first two rows determine `x2` and `x4`, and the third the value of the combination that
-//! stands for `o`. Those values determine what comes next:
+//! For given inputs every variable has exactly one satisfying value. Go through the S-boxes in order. Once the input
+//! `x` of one is determined, its first two rows determine `x2` and `x4`, and the third the value of the combination
+//! that stands for `o`. Those values determine what comes next:
 //!
 //! - Between full rounds the combinations are the inverse of `o -> s = M o + c`, an invertible map, so the `t` values of
 //!   one round give the `t` variables `s`. Out of the first round the map is `A o + c` with `A` the matrix `M` without its first
@@ -81,8 +81,8 @@ pub fn first_sbox<CS: ConstraintSystem<Fr>>(
 
 /// [`hash`] of the inputs whose [`first_sbox`] has these outputs: three rows less for each input.
 ///
-/// The S-box is a bijection, so an output that is a free witness stands for exactly one free input. That makes siblings on a
-/// Merkle path cheaper, and hashes that share inputs at the same places.
+/// The S-box is a bijection, so an output that is a free witness stands for exactly one free input. That makes siblings
+/// on a Merkle path cheaper, and hashes that share inputs at the same places.
 ///
 /// # Errors
 /// Those of the constraint system.
@@ -103,8 +103,8 @@ pub fn hash_from_first_sboxes<CS: ConstraintSystem<Fr>>(
     })
 }
 
-/// [`super::hash_long`] in the circuit, under the same condition: the first input is a domain tag that fixes the number of
-/// inputs.
+/// [`super::hash_long`] in the circuit, under the same condition: the first input is a domain tag that fixes the number
+/// of inputs.
 ///
 /// # Errors
 /// Those of the constraint system.
@@ -132,8 +132,8 @@ enum Basis {
     /// S-box is a combination of `t` neighbours, about `4 t` coefficients per S-box.
     Companion,
     /// The S-box inputs `x_0, ..., x_{R_P}` and the other S-box inputs `u` of the next full round. Running the rounds
-    /// backward with `(o_k, u_k) = M^-1 ((x_{k+1}, u_{k+1}) - c)` gives each output as a combination of all later inputs
-    /// and `u`, on average `t + R_P / 2` coefficients.
+    /// backward with `(o_k, u_k) = M^-1 ((x_{k+1}, u_{k+1}) - c)` gives each output as a combination of all later
+    /// inputs and `u`, on average `t + R_P / 2` coefficients.
     Backward,
 }
 
@@ -578,8 +578,8 @@ mod tests {
         }
     }
 
-    /// With the inputs fixed there is one equation per variable; where their Jacobian is invertible, no other solution is
-    /// near, so no set of variables can move together.
+    /// With the inputs fixed there is one equation per variable; where their Jacobian is invertible, no other solution
+    /// is near, so no set of variables can move together.
     #[test]
     fn jacobian_is_invertible() {
         for n in [1, 2, 5, 14] {

@@ -2,8 +2,8 @@
 //!
 //! # Companion form of the partial rounds
 //!
-//! Split the state after the round constants into the S-box input `x` and the other `n = t - 1` elements `u`, and the MDS
-//! matrix into `[[m, v], [w, A]]`. With `o` the S-box output, a partial round is the linear system
+//! Split the state after the round constants into the S-box input `x` and the other `n = t - 1` elements `u`, and the
+//! MDS matrix into `[[m, v], [w, A]]`. With `o` the S-box output, a partial round is the linear system
 //! `x' = m o + v u`, `u' = w o + A u` with one input and one output. Let `a(z) = z^n + a_{n-1} z^{n-1} + ... + a_0` be the
 //! characteristic polynomial of `A`, and `b_i` the vectors of `adj(z I - A) w = sum_i b_i z^i`. In the coordinates
 //! `u_k = sum_i b_i y_{k+i}` (the controllable canonical form of linear systems theory) the round becomes
@@ -12,10 +12,10 @@
 //! y_{k+n} = o_k - sum_{i<n} a_i y_{k+i}        x_{k+1} = sum_{i<=n} c_i y_{k+i},   c_n = m, c_i = m a_i + v b_i
 //! ```
 //!
-//! so `2t - 1` products a round, as with the sparse matrices of the paper's appendix B, but with the same coefficients in
-//! every round. The change to these coordinates is merged with the matrix of the full round before, the change back
-//! (`n^2` products) comes after the last partial round. Round constants are gone from `x` and `u`: the coordinates
-//! are relative to the one trajectory whose S-box inputs are all zero, so only a constant per S-box output remains.
+//! so `2t - 1` products a round, as with the sparse matrices of the paper's appendix B, but with the same coefficients
+//! in every round. The change to these coordinates is merged with the matrix of the full round before, the change back
+//! (`n^2` products) comes after the last partial round. Round constants are gone from `x` and `u`: the coordinates are
+//! relative to the one trajectory whose S-box inputs are all zero, so only a constant per S-box output remains.
 
 use std::sync::OnceLock;
 

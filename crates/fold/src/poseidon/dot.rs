@@ -11,8 +11,8 @@ pub(super) fn dot(a: &[Fr], b: &[Fr]) -> Fr {
 
 /// The inner product of at most [`MAX_TERMS`] terms, plus `addend`.
 ///
-/// Products of the Montgomery forms are added up as integers and reduced once: about half the work of reducing each. The
-/// addend goes to the upper half, so that reduction, which divides by 2^256, leaves it as it is.
+/// Products of the Montgomery forms are added up as integers and reduced once: about half the work of reducing each.
+/// The addend goes to the upper half, so that reduction, which divides by 2^256, leaves it as it is.
 #[inline]
 pub(super) fn dot_plus(a: &[Fr], b: &[Fr], addend: &Fr) -> Fr {
     let terms = a.len().min(b.len());
@@ -31,8 +31,8 @@ const LIMBS: usize = 4;
 const MODULUS: [u64; LIMBS] = [0x43e1f593f0000001, 0x2833e84879b97091, 0xb85045b68181585d, 0x30644e72e131a029];
 /// `-1/r` modulo 2^64.
 const MODULUS_INVERSE: u64 = 0xc2e1f593efffffff;
-/// Terms of an inner product. r is below 0.19 * 2^256: so many products and the addend, and what reduction adds, stay below
-/// 2^512.
+/// Terms of an inner product. r is below 0.19 * 2^256: so many products and the addend, and what reduction adds, stay
+/// below 2^512.
 const MAX_TERMS: usize = 17;
 /// Terms up to which a reduced sum, below `(2 + 0.19 terms) r`, is below 4 r.
 const FEW_TERMS: usize = 10;

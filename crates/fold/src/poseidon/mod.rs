@@ -1,8 +1,8 @@
 //! Poseidon: circomlib's hash over the BN254 scalar field, natively and as a circuit.
 //!
 //! One instance serves the whole project: x^5, 8 full rounds, widths t = 2..=17 with the state `[0, inputs...]` and the
-//! output `state[0]`, constants of the Poseidon paper (Grassi, Khovratovich, Rechberger, Roy, Schofnegger, USENIX Security
-//! 2021) for a 254-bit field. Equal to `poseidon-lite` and to circomlib's Solidity contracts.
+//! output `state[0]`, constants of the Poseidon paper (Grassi, Khovratovich, Rechberger, Roy, Schofnegger, USENIX
+//! Security 2021) for a 254-bit field. Equal to `poseidon-lite` and to circomlib's Solidity contracts.
 
 pub mod circuit;
 mod constants;
@@ -106,8 +106,8 @@ fn permute(params: &Params, inputs: &[Fr], observer: &mut impl Observer) -> Fr {
     permute_from(params, &outputs[..inputs.len()], observer)
 }
 
-/// The permutation from the outputs of the first round's S-boxes on, without that of the capacity element, with the partial
-/// rounds in companion form (see [`constants`]).
+/// The permutation from the outputs of the first round's S-boxes on, without that of the capacity element, with the
+/// partial rounds in companion form (see [`constants`]).
 fn permute_from(params: &Params, first: &[Fr], observer: &mut impl Observer) -> Fr {
     let (t, rp) = (params.t, params.rp);
     let n = t - 1;

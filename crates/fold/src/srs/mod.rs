@@ -1,7 +1,7 @@
 //! The structured reference string: powers of tau on BN254 for KZG-type commitments (folding.md section 3).
 //!
-//! An [`Srs`] holds `tau^i * G1` for `i < n` and `tau * G2`. Whoever knows tau can open any commitment to anything, so every
-//! fold and every final proof rests on nobody knowing it. Two sources exist:
+//! An [`Srs`] holds `tau^i * G1` for `i < n` and `tau * G2`. Whoever knows tau can open any commitment to anything, so
+//! every fold and every final proof rests on nobody knowing it. Two sources exist:
 //!
 //! * [`Srs::read_ptau`] reads a file of the Perpetual Powers of Tau ceremony (or a pruned copy of one) and checks all it
 //!   hands out: see there.
@@ -60,8 +60,8 @@ pub enum Origin {
     Ceremony {
         /// SHA-256 of the whole file.
         sha256: [u8; 32],
-        /// Whether the caller demanded this hash. If not, nothing says that the file comes from a ceremony at all: show the
-        /// hash and let the operator compare it.
+        /// Whether the caller demanded this hash. If not, nothing says that the file comes from a ceremony at all: show
+        /// the hash and let the operator compare it.
         pinned: bool,
     },
 }

@@ -1,7 +1,7 @@
 //! The `.ptau` format of snarkjs, in which the Perpetual Powers of Tau are published.
 //!
-//! All integers are little-endian. A file is `"ptau"`, the version (u32, 1), the number of sections (u32), and the sections,
-//! each an id (u32), a size in bytes (u64) and that many bytes:
+//! All integers are little-endian. A file is `"ptau"`, the version (u32, 1), the number of sections (u32), and the
+//! sections, each an id (u32), a size in bytes (u64) and that many bytes:
 //!
 //! | id | content |
 //! | --- | --- |
@@ -9,9 +9,10 @@
 //! | 2 | `tau^i * G1` for `i < 2 * 2^p - 1`, 64 bytes each: x, y |
 //! | 3 | `tau^i * G2` for `i < 2^p`, 128 bytes each: x.c0, x.c1, y.c0, y.c1 |
 //!
-//! A coordinate v is stored as `v * 2^256 mod q`, its Montgomery form. The other sections don't matter here. A **full** file has
-//! 11 sections; a **pruned** one has 3 with fewer points: nova-snark's `ppot_prune` keeps `2^p` of G1 and 2 of G2, which
-//! is also what [`Srs::write_ptau`] writes for `2^p` points (`64 * 2^p + 344` bytes; the empty sections of nova-snark's
+//! A coordinate v is stored as `v * 2^256 mod q`, its Montgomery form. The other sections don't matter here. A **full**
+//! file has 11 sections; a **pruned** one has 3 with fewer points: nova-snark's `ppot_prune` keeps `2^p` of G1 and 2 of
+//! G2, which is also what [`Srs::write_ptau`] writes for `2^p` points (`64 * 2^p + 344` bytes; the empty sections of
+//! nova-snark's
 //! `write_ptau` make it 440). nova-snark's `read_ptau` reads what is written here.
 
 use std::io::{self, Read, Write};
@@ -47,17 +48,17 @@ const MAX_SECTION_BYTES: u64 = 1 << 40;
 impl Srs {
     /// Reads the first `n` powers of tau from a `.ptau` file, full or pruned, and checks them.
     ///
-    /// The file is read once from start to end, so what is hashed is what is parsed; points after the first `n` (and after
-    /// the first two of G2) are hashed, but not parsed. Give `pinned_sha256` wherever real proofs are made: the other checks
-    /// show that the points are powers of one tau, and only the hash shows *whose*.
+    /// The file is read once from start to end, so what is hashed is what is parsed; points after the first `n` (and
+    /// after the first two of G2) are hashed, but not parsed. Give `pinned_sha256` wherever real proofs are made: the
+    /// other checks show that the points are powers of one tau, and only the hash shows *whose*.
     ///
     /// `rng` weighs the pairing check: whoever wrote the file must not be able to predict it.
     ///
     /// # Errors
     /// A [`SrsError`] unless the file is well-formed, over BN254, large enough, has the pinned hash, and each point is
     /// canonical, on its curve, not the identity and of order r; unless both generators come first; and unless
-    /// e(tau^(i+1) G1, G2) = e(tau^i G1, tau G2) for all i, checked with one random combination (a wrong file passes with
-    /// probability 2^-128); and if tau is a root of unity of an order below `n`.
+    /// e(tau^(i+1) G1, G2) = e(tau^i G1, tau G2) for all i, checked with one random combination (a wrong file passes
+    /// with probability 2^-128); and if tau is a root of unity of an order below `n`.
     pub fn read_ptau(
         reader: impl Read,
         n: usize,
@@ -344,7 +345,8 @@ fn check_point<C: CurveAffine>(point: Option<C>, section: Section, index: usize)
     Ok(point)
 }
 
-/// Whether `r * point` is the identity, for a point on the twist. (`is_torsion_free` of halo2curves 0.9 prints to stdout.)
+/// Whether `r * point` is the identity, for a point on the twist. (`is_torsion_free` of halo2curves 0.9 prints to
+/// stdout.)
 fn has_order_r(point: G2Affine) -> bool {
     let minus_one = (-Fr::ONE).to_repr();
     let multiple = minus_one.as_ref().iter().rev().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)).fold(

@@ -72,7 +72,8 @@ impl BatchData {
         self.words.iter().fold(Fr::ONE, |value, word| value * point + word)
     }
 
-    /// What a contract does: whether the batch with this data, whose hash it is told, takes the state's `sealed` from `before` to
+    /// What a contract does: whether the batch with this data, whose hash it is told, takes the state's `sealed` from
+    /// `before` to
     /// `after`.
     pub fn check(&self, hash: Fr, before: Fr, after: Fr) -> bool {
         let point = self.point(hash);

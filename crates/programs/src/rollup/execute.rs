@@ -22,8 +22,8 @@ pub struct Receipt {
 
 /// Executes transactions over a view of accounts.
 ///
-/// A transaction that is refused leaves everything as it was, and those after it are executed as if it had not been there.
-/// Methods return the view's errors in the outer and refusals in the inner result.
+/// A transaction that is refused leaves everything as it was, and those after it are executed as if it had not been
+/// there. Methods return the view's errors in the outer and refusals in the inner result.
 #[derive(Clone, Debug)]
 pub struct Executor<A> {
     accounts: Overlay<A>,

@@ -168,8 +168,8 @@ impl StepInput {
         Self { point: Fr::ONE, top, slots: std::array::from_fn(|_| Slot::empty()) }
     }
 
-    /// The canonical encoding, of [`INPUT_BYTES`]: all fields in order, elements and numbers little-endian, all fields that any
-    /// kind of transaction has, zeros where something is absent.
+    /// The canonical encoding, of [`INPUT_BYTES`]: all fields in order, elements and numbers little-endian, all fields
+    /// that any kind of transaction has, zeros where something is absent.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(INPUT_BYTES);
         out.extend(self.point.to_bytes());

@@ -1,5 +1,5 @@
-//! Payments between accounts, with deposits from and withdrawals to a chain (`docs/spec/rollup.md`, whose sections the code
-//! cites).
+//! Payments between accounts, with deposits from and withdrawals to a chain (`docs/spec/rollup.md`, whose sections the
+//! code cites).
 //!
 //! An operator keeps the accounts ([`MemoryAccounts`], or any other [`Directory`]), executes what it is asked to with a
 //! [`BatchBuilder`], and has the [`Batch`] proved: its bytes are a job, and [`Rollup`] makes the steps of it.

@@ -125,7 +125,8 @@ impl From<Refusal> for Error {
     }
 }
 
-/// The account at [`Transaction::from`] after the debit: unchanged where nothing is debited. The signature is not looked at.
+/// The account at [`Transaction::from`] after the debit: unchanged where nothing is debited. The signature is not
+/// looked at.
 pub(super) fn debit(transaction: &Transaction, account: Option<Account>) -> Result<Option<Account>, Refusal> {
     if !transaction.is_signed() {
         return Ok(account);

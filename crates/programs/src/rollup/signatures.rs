@@ -11,7 +11,8 @@ use rayon::prelude::*;
 /// Signatures that one thread checks together.
 const CHUNK: usize = 512;
 
-/// A signed transaction whose signature is valid under a key. Whether that is the key of the account is seen when it is executed.
+/// A signed transaction whose signature is valid under a key. Whether that is the key of the account is seen when it is
+/// executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
     signed: SignedTransaction,
@@ -32,8 +33,8 @@ impl Verified {
         }
     }
 
-    /// Checks many signatures at once, each under the key beside it, on the threads of rayon's current pool. The weights of
-    /// [`verify_batch`] come from `rng`, which must be unpredictable to those who signed.
+    /// Checks many signatures at once, each under the key beside it, on the threads of rayon's current pool. The
+    /// weights of [`verify_batch`] come from `rng`, which must be unpredictable to those who signed.
     pub fn many(
         candidates: &[(SignedTransaction, PublicKey)],
         domain: Fr,

@@ -56,8 +56,8 @@ pub(super) fn signed(transaction: Transaction) -> SignedTransaction {
     SignedTransaction::sign(transaction, domain(), &key).expect("a transfer or withdrawal")
 }
 
-/// Checks that every shortened or lengthened encoding is refused, and that every changed byte makes it either refused or the
-/// encoding of something else.
+/// Checks that every shortened or lengthened encoding is refused, and that every changed byte makes it either refused
+/// or the encoding of something else.
 pub(super) fn assert_strict<T>(
     bytes: &[u8],
     decode: impl Fn(&[u8]) -> Result<T, Error>,

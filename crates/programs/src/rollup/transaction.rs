@@ -270,8 +270,8 @@ impl SignedTransaction {
         &self.signature
     }
 
-    /// The canonical encoding: the kind in one byte; `from`, `to` (transfer), nonce, fee, amount, address (withdrawal) in 4, 4, 4,
-    /// 8, 16 and 20 bytes, numbers little-endian; the signature in 64.
+    /// The canonical encoding: the kind in one byte; `from`, `to` (transfer), nonce, fee, amount, address (withdrawal)
+    /// in 4, 4, 4, 8, 16 and 20 bytes, numbers little-endian; the signature in 64.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(Self::MAX_BYTES);
         self.transaction.write_signed(&mut out);

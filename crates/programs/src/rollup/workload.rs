@@ -9,15 +9,16 @@ use rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
 use std::collections::VecDeque;
 
-/// What a workload is like. The same parameters and random source give the same work, up to how a platform rounds powers.
+/// What a workload is like. The same parameters and random source give the same work, up to how a platform rounds
+/// powers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkloadParams {
     /// Accounts that exist from the beginning, at the indices from 0; at least two.
     pub accounts: u32,
     /// What each of them holds.
     pub balance: u128,
-    /// Exponent of Zipf's law: the account of rank k takes part in proportion to `k^-exponent`. 0 makes all alike; payments between
-    /// people have about 1.
+    /// Exponent of Zipf's law: the account of rank k takes part in proportion to `k^-exponent`. 0 makes all alike;
+    /// payments between people have about 1.
     pub zipf_exponent: f64,
     /// Share of transfers.
     pub transfers: f64,
@@ -64,7 +65,8 @@ pub struct WorkItem {
     pub is_valid: bool,
 }
 
-/// An endless run of requests that follow each other: balances and nonces are kept track of, deposits get indices in order.
+/// An endless run of requests that follow each other: balances and nonces are kept track of, deposits get indices in
+/// order.
 #[derive(Clone, Debug)]
 pub struct Workload<R> {
     params: WorkloadParams,
@@ -255,7 +257,8 @@ fn unit(rng: &mut impl RngCore) -> f64 {
     (rng.next_u64() >> (u64::BITS - BITS)) as f64 / (1u64 << BITS) as f64
 }
 
-/// Zipf's law over accounts, in an order that does not follow their indices: popular accounts are no neighbours in the tree.
+/// Zipf's law over accounts, in an order that does not follow their indices: popular accounts are no neighbours in the
+/// tree.
 #[derive(Clone, Debug)]
 struct Zipf {
     /// Sums of the weights up to each rank.

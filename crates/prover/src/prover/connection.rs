@@ -56,8 +56,8 @@ impl<E: Engine> Prover<E> {
         self.settle(now);
     }
 
-    /// The next frame for the transport. Short messages come before parts of proofs, which are only made as the transport
-    /// takes them.
+    /// The next frame for the transport. Short messages come before parts of proofs, which are only made as the
+    /// transport takes them.
     pub fn next_frame(&mut self, now: Millis) -> Option<Vec<u8>> {
         self.speed.at(now);
         let session = self.session.as_mut()?;

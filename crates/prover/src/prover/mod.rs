@@ -167,7 +167,8 @@ impl<E: Engine> Prover<E> {
         [session, dial].into_iter().chain(waiting).chain(merges).chain(folding).flatten().min()
     }
 
-    /// Stops folding: what is folded becomes a proof and is offered, the rest is handed back. Call [`Self::work`] for it.
+    /// Stops folding: what is folded becomes a proof and is offered, the rest is handed back. Call [`Self::work`] for
+    /// it.
     pub fn pause(&mut self, now: Millis) {
         self.speed.at(now);
         self.paused = true;

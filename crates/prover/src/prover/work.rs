@@ -16,8 +16,8 @@ fn failed(text: &str) -> ReleaseReason {
 }
 
 impl<E: Engine> Prover<E> {
-    /// Folds one step, finishes one proof or merges once, whatever is next. The end of a step is taken from the next call
-    /// that has the time, so that the speed is measured right if some call follows at once.
+    /// Folds one step, finishes one proof or merges once, whatever is next. The end of a step is taken from the next
+    /// call that has the time, so that the speed is measured right if some call follows at once.
     pub fn work(&mut self, now: Millis, rng: &mut dyn CryptoRngCore) -> Worked {
         self.speed.at(now);
         self.review(now);

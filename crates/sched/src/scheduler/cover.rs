@@ -38,8 +38,8 @@ impl Scheduler {
         job.spares.insert((range.lo, proof), spare);
     }
 
-    /// Folded steps that would be lost if `range` came into the cover: those of leases in the bottom layer, and proofs there
-    /// that wait for verification.
+    /// Folded steps that would be lost if `range` came into the cover: those of leases in the bottom layer, and proofs
+    /// there that wait for verification.
     fn invested(&self, id: JobId, range: Range) -> u64 {
         let Some(job) = self.jobs.get(&id) else { return 0 };
         let invested = |(claimed, holder): (Range, Holder)| match holder {
@@ -105,8 +105,8 @@ impl Scheduler {
         }
     }
 
-    /// Steps of the bottom layer that lost their holder: a duplicate takes over what it covers entirely, the rest is a gap.
-    /// The claim must be removed already.
+    /// Steps of the bottom layer that lost their holder: a duplicate takes over what it covers entirely, the rest is a
+    /// gap. The claim must be removed already.
     pub(super) fn vacate(&mut self, id: JobId, range: Range) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let mut pieces = vec![range];

@@ -106,7 +106,8 @@ impl Scheduler {
         self.timers.insert((lease.timer, Timer::Lease(task)));
     }
 
-    /// A duplicate that has got further than what it duplicates takes its place, so that the one nearer to its end is not cut.
+    /// A duplicate that has got further than what it duplicates takes its place, so that the one nearer to its end is
+    /// not cut.
     fn overtake(&mut self, task: TaskId) {
         let Some(lease) = self.leases.get(task) else { return };
         let (Some(left), layer, id) = (lease.left(), lease.layer, lease.job) else { return };
@@ -231,8 +232,8 @@ impl Scheduler {
         }
     }
 
-    /// Ends a lease. If its prover is `entitled`, proofs for it are compensated for a while. Where its claim is in the bottom
-    /// layer, the steps go to whoever is next.
+    /// Ends a lease. If its prover is `entitled`, proofs for it are compensated for a while. Where its claim is in the
+    /// bottom layer, the steps go to whoever is next.
     pub(super) fn end_lease(&mut self, task: TaskId, entitled: bool) {
         let Some(lease) = self.leases.get_mut(task) else { return };
         let (id, from, left) = (lease.job, lease.prover, lease.left());

@@ -6,7 +6,8 @@ use crate::limits;
 use crate::prover::Prover;
 
 impl Scheduler {
-    /// Gives a prover as many segments as it asks for, or a duplicate if there are none. Returns whether it got anything.
+    /// Gives a prover as many segments as it asks for, or a duplicate if there are none. Returns whether it got
+    /// anything.
     pub(super) fn pull(&mut self, id: ProverId) -> bool {
         let mut got = false;
         self.update_waiting(id);
@@ -96,8 +97,8 @@ impl Scheduler {
         let job = self.jobs.get(&id)?;
         let least = self.config.min_steps.clamp(1, limits::SEGMENT_STEPS);
         let target = prover.steps_in(self.config.target_ms, job.spec.rows).clamp(least, limits::SEGMENT_STEPS);
-        // Who asks is among those who wait. Half of its share of what is left, so that shares shrink and all end together; not below an eighth of the target,
-        // because each segment costs a verification and a merge.
+        // Who asks is among those who wait. Half of its share of what is left, so that shares shrink and all end
+        // together; not below an eighth of the target, because each segment costs a verification and a merge.
         let speeds = u128::from(job.speed) + u128::from(self.waiting_speed.max(prover.speed));
         let share = u128::from(job.open) * u128::from(prover.speed) / (2 * speeds);
         let share = u64::try_from(share).unwrap_or(u64::MAX).max(target / 8).max(least);

@@ -67,8 +67,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Moves the steps of a proof from its lease, or from the gap that it fits, to the proof, so that nobody else gets them
-    /// while it is verified. Returns where the claim starts.
+    /// Moves the steps of a proof from its lease, or from the gap that it fits, to the proof, so that nobody else gets
+    /// them while it is verified. Returns where the claim starts.
     fn claim_for_proof(&mut self, number: u64, id: JobId, range: Range, task: Option<TaskId>) -> Option<u64> {
         let holder = Holder::Proof(number);
         let handed_in = task.and_then(|task| self.take_from_lease(task, id, range));
@@ -107,7 +107,8 @@ impl Scheduler {
         Some((layer, part))
     }
 
-    /// Takes a proof from those that wait, and its claim; with the steps that nobody in the bottom layer holds without it.
+    /// Takes a proof from those that wait, and its claim; with the steps that nobody in the bottom layer holds without
+    /// it.
     fn take_pending(&mut self, proof: ProofId) -> Result<(Pending, Option<Range>), BadEvent> {
         let number = self.pending_by_proof.remove(&proof).ok_or(BadEvent::UnknownProof(proof))?;
         let pending = self.pending.remove(&number).ok_or(BadEvent::UnknownProof(proof))?;

@@ -73,7 +73,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// A prover that asks for more than it may hold gives up what is overdue, the oldest first: it came back without it.
+    /// A prover that asks for more than it may hold gives up what is overdue, the oldest first: it came back without
+    /// it.
     fn make_room(&mut self, id: ProverId, segments: usize) {
         while let Some(prover) = self.provers.get(&id)
             && prover.leases.len() + segments.min(limits::LEASES_PER_PROVER) > limits::LEASES_PER_PROVER

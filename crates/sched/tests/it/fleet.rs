@@ -144,8 +144,8 @@ fn run(kinds: &[Kind], jobs: &[(u64, u32)], limit: u64) -> (u64, BTreeMap<JobId,
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Whatever the others do, one honest prover gets every job done, in a time that the work and the number of the others
-    /// bound.
+    /// Whatever the others do, one honest prover gets every job done, in a time that the work and the number of the
+    /// others bound.
     #[test]
     fn nobody_starves(others in prop::collection::vec(arb_kind(), 0..6), jobs in prop::collection::vec((1..60_u64, 1..5_u32), 1..4)) {
         let kinds: Vec<Kind> = others.iter().copied().chain([Kind::Honest]).collect();

@@ -1,12 +1,12 @@
 //! Both ends of a connection as state machines without I/O: frames and the time go in, messages and frames come out.
 //!
-//! A session lets through what the order, the credit, the windows and the limits allow. What a peer does beyond them ends
-//! the connection, each with its own [`GoodbyeCode`](crate::GoodbyeCode); what the caller wants to send beyond them is
-//! refused, with the code that the peer would answer.
+//! A session lets through what the order, the credit, the windows and the limits allow. What a peer does beyond them
+//! ends the connection, each with its own [`GoodbyeCode`](crate::GoodbyeCode); what the caller wants to send beyond
+//! them is refused, with the code that the peer would answer.
 //!
-//! How to drive one: hand every frame that comes to `receive` and act on what it returns; call `tick` at `wake_at` at the
-//! latest, after the frames that have come; take frames with `next_frame` as the transport has room; when `ended` says so,
-//! send what `next_frame` still has, then close the transport.
+//! How to drive one: hand every frame that comes to `receive` and act on what it returns; call `tick` at `wake_at` at
+//! the latest, after the frames that have come; take frames with `next_frame` as the transport has room; when `ended`
+//! says so, send what `next_frame` still has, then close the transport.
 
 mod channel;
 mod coordinator;
@@ -96,8 +96,8 @@ macro_rules! common {
                 self.transfers.wake_at().map_or(channel, |transfers| transfers.min(channel))
             }
 
-            /// The upload to go on with and the bytes to send of it in the next `Chunk`, if the windows and the queue to
-            /// the transport have room.
+            /// The upload to go on with and the bytes to send of it in the next `Chunk`, if the windows and the queue
+            /// to the transport have room.
             pub fn next_chunk(&self) -> Option<(UploadId, Range<u64>)> {
                 self.channel.check_bulk().ok()?;
                 self.transfers.next_chunk()

@@ -28,8 +28,8 @@ fn start() -> [Fr; 3] {
     [Fr::from(3), Fr::from(4), Fr::ZERO]
 }
 
-/// The circuit of one step with these roots, whether or not they are roots, and its variables: the state before, then that
-/// after it.
+/// The circuit of one step with these roots, whether or not they are roots, and its variables: the state before, then
+/// that after it.
 fn circuit(program: &MinRoot, roots: &[Fr]) -> (Recorder<Fr>, [Vec<Variable>; 2]) {
     record(|cs| {
         let before = start().map(|value| Num::alloc(cs, value).map(Num::to_allocated));
@@ -112,7 +112,8 @@ fn a_forged_root_leaves_its_row_unsatisfied() {
     }
 }
 
-/// The circuit has one solution: with the state before it fixed, no other variable can move, neither alone nor together.
+/// The circuit has one solution: with the state before it fixed, no other variable can move, neither alone nor
+/// together.
 #[test]
 fn the_circuit_leaves_the_prover_no_choice() {
     let program = MinRoot::new(3);

@@ -44,7 +44,8 @@ impl From<&Signature> for SignatureWitness {
 
 /// Enforces that the signature of `message` under the key with the coordinates `key` verifies.
 ///
-/// Satisfiable for exactly the signatures that [`super::verify`] accepts, but for a share below 2^-120 of them (section 4).
+/// Satisfiable for exactly the signatures that [`super::verify`] accepts, but for a share below 2^-120 of them (section
+/// 4).
 ///
 /// # Errors
 /// Those of the constraint system. A false signature leaves rows unsatisfied.
@@ -139,8 +140,8 @@ fn montgomery(point: &Point) -> [Fr; 2] {
 impl Montgomery {
     /// The point of which `[x, y]` are the coordinates on the Edwards curve (five rows).
     ///
-    /// Refuses all that is not on that curve, the identity, and the point of order two; but for `y = -1`, `u = v = 0` any x
-    /// passes (section 3).
+    /// Refuses all that is not on that curve, the identity, and the point of order two; but for `y = -1`, `u = v = 0`
+    /// any x passes (section 3).
     fn from_edwards<CS: ConstraintSystem<Fr>>(cs: &mut CS, [x, y]: &[Num<Fr>; 2]) -> Result<Self, SynthesisError> {
         let [u, v] = montgomery(&Point { x: x.value, y: y.value });
         let (u, v): (Lc<Fr>, Lc<Fr>) = (Num::alloc(cs, u)?.into(), Num::alloc(cs, v)?.into());
@@ -196,8 +197,8 @@ impl Montgomery {
 
 /// `(2^254 + 1) B8 / 2 + S B8 + h P` (2,287 rows).
 ///
-/// Starts at B8 and runs `acc = (acc + Q) + acc` with `Q = +-B8/2 + h_i P`, the sign by the bit of S. No exceptional case
-/// occurs unless the prover knows the discrete logarithm of P (section 2).
+/// Starts at B8 and runs `acc = (acc + Q) + acc` with `Q = +-B8/2 + h_i P`, the sign by the bit of S. No exceptional
+/// case occurs unless the prover knows the discrete logarithm of P (section 2).
 fn ladder<CS: ConstraintSystem<Fr>>(
     cs: &mut CS,
     p: &Montgomery,
@@ -276,8 +277,8 @@ fn edwards(p: &Montgomery) -> Point {
     Point { x: u * invert(v), y: (u - Fr::ONE) * invert(u + Fr::ONE) }
 }
 
-/// Values of all iterations, with three batched inversions. Where an exceptional case occurs, or the points are none, they
-/// satisfy no row.
+/// Values of all iterations, with three batched inversions. Where an exceptional case occurs, or the points are none,
+/// they satisfy no row.
 fn trace(constants: &Constants, p: &Point, s: &[Num<Fr>], h: &[Num<Fr>]) -> Vec<LadderStep> {
     let half = Extended::from(&constants.half);
     let table = [half.plus_affine(&Niels::from(p)), Extended::from(&-constants.half).plus_affine(&Niels::from(p))];

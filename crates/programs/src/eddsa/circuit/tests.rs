@@ -277,8 +277,8 @@ fn the_ladder_multiplies() {
 
 #[test]
 fn the_share_of_b8_avoids_the_exceptional_cases() {
-    // Section 2: before iteration j the accumulator is m B8 / 2 plus some P, with m from 2^j + 1 to 3 2^j - 1 (and 2 for j = 0).
-    // Up to j = 248 that is below (l - 1) / 2, hence none of 1, -1, (l - 1) / 2 and (l + 1) / 2.
+    // Section 2: before iteration j the accumulator is m B8 / 2 plus some P, with m from 2^j + 1 to 3 2^j - 1 (and 2
+    // for j = 0). Up to j = 248 that is below (l - 1) / 2, hence none of 1, -1, (l - 1) / 2 and (l + 1) / 2.
     let order_less_one = (-Scalar::from(1u64)).words();
     assert!(order_less_one[3] / 2 > 3 << (248 - 192));
 

@@ -50,8 +50,8 @@ pub enum BuildError<E> {
 
 /// A batch in the making: transactions are executed as they come, over a view that stays as it is.
 ///
-/// The sum of all balances has to stay below 2^128, as the contract sees to for deposits. If it does not, the seal may be unable to
-/// credit the fees, and the batch is lost.
+/// The sum of all balances has to stay below 2^128, as the contract sees to for deposits. If it does not, the seal may
+/// be unable to credit the fees, and the batch is lost.
 #[derive(Clone, Debug)]
 pub struct BatchBuilder<A> {
     executor: Executor<A>,
@@ -150,8 +150,8 @@ impl<A: Directory> BatchBuilder<A> {
 }
 
 /// Makes a batch of what can be executed in that order, and says what was refused: also all requests beyond
-/// [`MAX_TRANSACTIONS`] executed ones. Signatures are checked at once for accounts that exist already, with weights from `rng`
-/// (see [`Verified::many`]), and one by one for those that the batch creates.
+/// [`MAX_TRANSACTIONS`] executed ones. Signatures are checked at once for accounts that exist already, with weights
+/// from `rng` (see [`Verified::many`]), and one by one for those that the batch creates.
 ///
 /// # Errors
 /// Any [`BuildError`].

@@ -1,4 +1,5 @@
-//! Batches: transactions in order with the part of the tree that they need, all that a job is (`docs/spec/rollup.md`, section 9).
+//! Batches: transactions in order with the part of the tree that they need, all that a job is (`docs/spec/rollup.md`,
+//! section 9).
 
 mod builder;
 mod steps;
@@ -30,7 +31,8 @@ const MAGIC: [u8; 8] = *b"rollup/1";
 const STATE_ELEMENTS: usize = 7;
 /// The largest encoding of an entry: kind and transaction, or kind, index and deposit.
 const MAX_ENTRY_BYTES: usize = SignedTransaction::MAX_BYTES;
-/// The largest job in bytes: two accounts for each transaction, and the operator's and index 0, all as far apart as possible.
+/// The largest job in bytes: two accounts for each transaction, and the operator's and index 0, all as far apart as
+/// possible.
 pub const MAX_JOB_BYTES: usize = MAGIC.len()
     + STATE_ELEMENTS * ELEMENT_BYTES
     + 4
@@ -156,8 +158,8 @@ impl Batch {
         out
     }
 
-    /// Reads what [`Self::to_bytes`] wrote, and nothing else. The part of the tree is checked against the state's root; whether the
-    /// transactions are allowed is not looked at.
+    /// Reads what [`Self::to_bytes`] wrote, and nothing else. The part of the tree is checked against the state's root;
+    /// whether the transactions are allowed is not looked at.
     ///
     /// # Errors
     /// [`Error::Decode`] for any other bytes, [`Error::Limit`] for too many of them or too many transactions.
@@ -201,7 +203,8 @@ impl Batch {
     }
 }
 
-/// The accounts that a batch reads: those that it names, the operator's, and index 0, which sides that are not used read.
+/// The accounts that a batch reads: those that it names, the operator's, and index 0, which sides that are not used
+/// read.
 fn touched(operator: Index, entries: &[Entry]) -> BTreeSet<Index> {
     let named = entries.iter().map(Entry::transaction).flat_map(|transaction| [transaction.from(), transaction.to()]);
     named.chain([operator, Index::default()]).collect()

@@ -31,7 +31,8 @@ pub enum BatchRefusal {
 
 impl Batch {
     /// Executes the batch without hashing the tree, checks all signatures with weights from `rng` (see
-    /// [`crate::eddsa::verify_batch`]), and with the fees and the point found this way starts to make the inputs of its steps.
+    /// [`crate::eddsa::verify_batch`]), and with the fees and the point found this way starts to make the inputs of its
+    /// steps.
     ///
     /// # Errors
     /// [`BatchRefusal`] for the first transaction that is not allowed.
@@ -68,8 +69,8 @@ impl Batch {
     }
 }
 
-/// The inputs of a batch's steps, made as they are asked for: the tree is hashed after each change, because paths are of the
-/// time at which they are used.
+/// The inputs of a batch's steps, made as they are asked for: the tree is hashed after each change, because paths are
+/// of the time at which they are used.
 #[derive(Clone, Debug)]
 pub struct Steps {
     tree: Overlay<PartialTree>,

@@ -90,7 +90,8 @@ fn step<CS: ConstraintSystem<Fr>>(
     Ok([root, deposits, withdrawals, sealed, count, domain, operator, fees, data, point, evaluation])
 }
 
-/// Point and first evaluation of the step: those of the state, or the offered point and one when a batch begins (four rows).
+/// Point and first evaluation of the step: those of the state, or the offered point and one when a batch begins (four
+/// rows).
 fn open<CS: ConstraintSystem<Fr>>(
     cs: &mut CS,
     point: &Num<Fr>,

@@ -17,7 +17,8 @@ const DIGIT_BITS: usize = Index::BITS / TREE_DEPTH;
 /// Children of a node, as the outputs of their first S-boxes.
 pub(super) type Children = [Lc<Fr>; TREE_ARITY];
 
-/// Replaces the leaf at `index` (bits, least significant first) by another in the tree whose root has the children `top`.
+/// Replaces the leaf at `index` (bits, least significant first) by another in the tree whose root has the children
+/// `top`.
 ///
 /// # Errors
 /// Those of the constraint system. If `old` is not the leaf there, rows stay unsatisfied.

@@ -1,7 +1,7 @@
 //! The circuit against the native step, and every rule against a witness that breaks just it.
 //!
-//! A forged step is honest but for the last slot, whose witness is made up. All that follows from it, hashes, paths and sums, the
-//! circuit computes, so that only the rule's own rows can notice: a test names them all.
+//! A forged step is honest but for the last slot, whose witness is made up. All that follows from it, hashes, paths and
+//! sums, the circuit computes, so that only the rule's own rows can notice: a test names them all.
 
 use crowdfold_fold::recorder::{Recorder, record};
 use crowdfold_fold::{Fr, poseidon};
@@ -180,7 +180,8 @@ fn no_variable_is_left_open() {
     let tree = tree();
     let input = input(&tree, slot(&tree, honest_transfer(), Some(&secret(2))));
     let (cs, _) = run(&open_state(&tree), &StepWitness::from(&input));
-    // The operator, which only a seal looks at and which is passed on; and the point that is offered while a batch is open.
+    // The operator, which only a seal looks at and which is passed on; and the point that is offered while a batch is
+    // open.
     assert_eq!(cs.free_variables(), [6, ARITY]);
 }
 
@@ -567,8 +568,8 @@ fn circuit_and_native_step_agree() {
     }
 }
 
-/// Rows of replacing an account in a tree of 2^24 leaves whose nodes have `2^bits` children, with the savings of section 6 but
-/// that of the shared top. Hashes are measured; choosing the place is counted.
+/// Rows of replacing an account in a tree of 2^24 leaves whose nodes have `2^bits` children, with the savings of
+/// section 6 but that of the shared top. Hashes are measured; choosing the place is counted.
 fn rows_of_update(bits: usize) -> usize {
     let arity = 1 << bits;
     let (cs, _) = record(|cs| {

@@ -55,8 +55,8 @@ pub(super) struct AccessWitness {
     pub(super) balance: Fr,
     /// Before the transaction.
     pub(super) nonce: Fr,
-    /// Outputs of the first S-boxes of the other children at each level below the root's children, from the leaf upwards, in
-    /// order of position. What is at the position itself the circuit computes.
+    /// Outputs of the first S-boxes of the other children at each level below the root's children, from the leaf
+    /// upwards, in order of position. What is at the position itself the circuit computes.
     pub(super) siblings: [[Fr; TREE_ARITY - 1]; TREE_DEPTH - 1],
 }
 

@@ -11,8 +11,8 @@ use crate::program::Program;
 use crowdfold_fold::{Error, Fr, StepFunction};
 use ff::Field;
 
-/// A state in an open batch, and the input of the last step: a transfer, a deposit that creates an account, the seal. Account 1 has
-/// paid 9 for a withdrawal already, and 5 for a transfer.
+/// A state in an open batch, and the input of the last step: a transfer, a deposit that creates an account, the seal.
+/// Account 1 has paid 9 for a withdrawal already, and 5 for a transfer.
 fn fixture() -> (State, StepInput) {
     let (tree, start) = rollup(4);
     let requests = [

@@ -19,8 +19,8 @@ pub struct MemoryAccounts {
 }
 
 impl MemoryAccounts {
-    /// The tree of these accounts; of two at the same index, the later. Each node is hashed once, on the threads of rayon's
-    /// current pool.
+    /// The tree of these accounts; of two at the same index, the later. Each node is hashed once, on the threads of
+    /// rayon's current pool.
     pub fn new(accounts: impl IntoIterator<Item = (Index, Account)>) -> Self {
         let accounts: BTreeMap<Index, Account> = accounts.into_iter().collect();
         let mut tree = Self::default();

@@ -1,7 +1,7 @@
 //! The tree of accounts: arity 8, depth 8 (`docs/spec/rollup.md`, section 1).
 //!
-//! Level 0 are the leaves, level [`TREE_DEPTH`] is the root. A node is named by its level and its position among the nodes of
-//! that level; the children of node p are the nodes 8 p to 8 p + 7 below it.
+//! Level 0 are the leaves, level [`TREE_DEPTH`] is the root. A node is named by its level and its position among the
+//! nodes of that level; the children of node p are the nodes 8 p to 8 p + 7 below it.
 
 mod memory;
 mod nodes;

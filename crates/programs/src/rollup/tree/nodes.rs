@@ -54,8 +54,8 @@ impl Nodes {
         }
     }
 
-    /// Sets the leaves of accounts and all nodes above them, each hashed once, level by level. Nodes that are not known are
-    /// read from `base`.
+    /// Sets the leaves of accounts and all nodes above them, each hashed once, level by level. Nodes that are not known
+    /// are read from `base`.
     pub(super) fn put_accounts<E>(
         &mut self,
         accounts: &[(Index, Option<Account>)],

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 /// A view with changed accounts.
 ///
-/// Accounts change at once, nodes with [`Overlay::rehash`]: after each account, for the paths of steps; or once after many, which
-/// hashes every touched node once.
+/// Accounts change at once, nodes with [`Overlay::rehash`]: after each account, for the paths of steps; or once after
+/// many, which hashes every touched node once.
 #[derive(Clone, Debug)]
 pub struct Overlay<A> {
     base: A,

@@ -7,11 +7,12 @@ use super::{Accounts, width};
 use crowdfold_fold::{Error, Fr};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Some accounts of a tree (empty leaves among them) with all that is needed to hash up to the root, whatever becomes of
-/// them: a Merkle proof for many leaves at once, in which no node is there twice and none that follows from others.
+/// Some accounts of a tree (empty leaves among them) with all that is needed to hash up to the root, whatever becomes
+/// of them: a Merkle proof for many leaves at once, in which no node is there twice and none that follows from others.
 ///
-/// Its encoding is that of the accounts in ascending order of their indices (a flag, then 84 bytes if there is one) and then of
-/// the nodes beside the paths, by level and position, 32 bytes each. The indices are not in it: whoever reads it knows them.
+/// Its encoding is that of the accounts in ascending order of their indices (a flag, then 84 bytes if there is one) and
+/// then of the nodes beside the paths, by level and position, 32 bytes each. The indices are not in it: whoever reads
+/// it knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartialTree {
     accounts: BTreeMap<Index, Option<Account>>,
@@ -106,8 +107,8 @@ impl PartialTree {
     }
 }
 
-/// The children of all nodes on the paths from `indices` to the root, in ascending order of level and position, and whether
-/// they are on a path themselves.
+/// The children of all nodes on the paths from `indices` to the root, in ascending order of level and position, and
+/// whether they are on a path themselves.
 fn needed(indices: &BTreeSet<Index>) -> impl Iterator<Item = (usize, u32, bool)> + use<> {
     let mut on_path: Vec<u32> = indices.iter().map(|index| index.get()).collect();
     (0..TREE_DEPTH).flat_map(move |level| {
