@@ -48,6 +48,12 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
     scripts/stage setup scripts/setup.sh
     cargo run --release -p crowdfold-bench --bin {{ quote(name) }}
 
+# Run so many seeds of the whole system on a fake clock; a failure prints its seed.
+[no-exit-message]
+@sim seeds="1000":
+    scripts/setup.sh rust
+    cargo run -p crowdfold-sim -- --seeds {{ quote(seeds) }}
+
 # Fuzz each decoder for so many seconds.
 [no-exit-message]
 @fuzz seconds="60":
