@@ -71,10 +71,9 @@ fn hash_bits_with<CS: ConstraintSystem<Fr>>(
     Ok(bits)
 }
 
-/// Allocates the bits of a number of `values.len()` bits that lies below `modulus` in its bits from 128 on: strictly
-/// below, so the last at most 2^128 numbers below the modulus are excluded too. `limit` is the modulus less one, in
-/// words, least significant first, of as many bits. One row a bit, and one for each one among the upper bits of the
-/// limit but the first.
+/// Allocates the bits of a number below a modulus; `limit` is the modulus less one, in words, least significant first,
+/// and has `values.len()` bits. The bits from 128 on are compared, strictly, so the last at most 2^128 numbers below the
+/// modulus are excluded too. One row a bit, and one for each one among the upper bits of the limit but the first.
 ///
 /// # Errors
 /// Those of the constraint system.

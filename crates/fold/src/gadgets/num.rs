@@ -182,8 +182,8 @@ pub fn is_zero<F: PrimeField, CS: ConstraintSystem<F>>(cs: &mut CS, a: &Lc<F>) -
     let inverse = a.value.invert();
     let zero = Num::alloc(cs, if inverse.is_some().into() { F::ZERO } else { F::ONE })?;
     let hint = Num::alloc(cs, inverse.unwrap_or(F::ZERO))?;
-    // a * hint = 1 - zero and a * zero = 0: for a = 0 the first row forces zero = 1, otherwise the second forces zero =
-    // 0.
+    // a * hint = 1 - zero and a * zero = 0: for a = 0 the first row forces zero = 1,
+    // otherwise the second forces zero = 0.
     enforce(cs, a, &hint.into(), &Lc::one().plus(-F::ONE, &zero));
     enforce(cs, a, &zero.into(), &Lc::zero());
     Ok(zero)
