@@ -44,6 +44,11 @@ impl Truth {
         }
         Self { job, inputs, states }
     }
+
+    /// The state before a step.
+    pub(crate) fn state(&self, step: u64) -> Option<u64> {
+        self.states.get(usize::try_from(step).ok()?).copied()
+    }
 }
 
 /// A range proof.
@@ -55,7 +60,7 @@ pub(crate) struct Modelled {
     nonce: u64,
     /// Who folded how many steps.
     pub(crate) parts: Vec<(Address, u64)>,
-    sealed: bool,
+    pub(crate) sealed: bool,
 }
 
 fn seal(body: &[u8]) -> [u8; 8] {
@@ -93,11 +98,7 @@ impl Modelled {
         let part =
             |part: &[u8]| Some((Address(part[..20].try_into().ok()?), u64::from_le_bytes(part[20..].try_into().ok()?)));
         let parts = bytes.get(HEAD..body)?.chunks_exact(PART).map(part).collect::<Option<Vec<_>>>()?;
-        let job = Job {
-            chain_id: word(0)?,
-            contract: Address(bytes.get(8..28)?.try_into().ok()?),
-            job_id: bytes.get(28..60)?.try_into().ok()?,
-        };
+        let job = Self::job_of(bytes)?;
         let sealed = bytes.get(body..body + 8)? == seal(&bytes[..body]);
         let filling = word(76)?.to_le_bytes()[0];
         let clean = bytes.get(body + 8..)?.iter().all(|byte| *byte == filling);
@@ -111,18 +112,26 @@ impl Modelled {
         })
     }
 
+    /// The job that bytes claim to be of, as soon as enough of them are there.
+    pub(crate) fn job_of(bytes: &[u8]) -> Option<Job> {
+        Some(Job {
+            chain_id: u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?),
+            contract: Address(bytes.get(8..28)?.try_into().ok()?),
+            job_id: bytes.get(28..60)?.try_into().ok()?,
+        })
+    }
+
     pub(crate) fn steps(&self) -> u64 {
         self.parts.iter().fold(0, |sum, (_, steps)| sum.saturating_add(*steps))
     }
 
     /// Whether it proves these steps of this job.
     pub(crate) fn proves(&self, truth: &Truth, range: Range) -> bool {
-        let state = |at: u64| usize::try_from(at).ok().and_then(|at| truth.states.get(at)).copied();
         self.sealed
             && self.job == truth.job
             && self.steps() == range.steps()
-            && state(range.start().0) == Some(self.start)
-            && state(range.end().0) == Some(self.end)
+            && truth.state(range.start().0) == Some(self.start)
+            && truth.state(range.end().0) == Some(self.end)
     }
 
     /// Joins two adjacent ones.
@@ -139,9 +148,9 @@ impl Modelled {
 pub(crate) enum Lie {
     /// It does not fold, and makes up the seal.
     Seal,
-    /// It claims another last state.
+    /// It folds other inputs: a good proof of another last state.
     State,
-    /// It says that somebody else folded.
+    /// It hands in what somebody else folded: a good proof that is not its own.
     Prover,
 }
 
@@ -216,20 +225,23 @@ impl Engine for ModelEngine {
         Ok(segment.state.to_le_bytes().to_vec())
     }
 
-    fn finish(&mut self, segment: ModelSegment, rng: &mut dyn CryptoRngCore) -> Result<Vec<u8>, Failure> {
-        let ModelSegment { context, start, state, steps } = segment;
+    fn snapshot(&mut self, segment: &ModelSegment, rng: &mut dyn CryptoRngCore) -> Result<Vec<u8>, Failure> {
+        let ModelSegment { context, start, state, steps } = *segment;
         let parts = vec![(context.prover, steps)];
         let mut proof = Modelled { job: context.job, start, end: state, nonce: rng.next_u64(), parts, sealed: true };
         match self.lie {
             Some((lie, times)) if happens(rng, times) => match lie {
                 Lie::Seal => proof.sealed = false,
-                // Nobody can seal what is not so.
-                Lie::State => (proof.end, proof.sealed) = (state ^ 1, false),
-                Lie::Prover => (proof.parts[0].0, proof.sealed) = (Address([0xee; 20]), false),
+                Lie::State => proof.end = state ^ 1,
+                Lie::Prover => proof.parts[0].0 = Address([0xee; 20]),
             },
             _ => {}
         }
         Ok(proof.encode(usize::try_from(self.proof_bytes).unwrap_or(0)))
+    }
+
+    fn finish(&mut self, segment: ModelSegment, rng: &mut dyn CryptoRngCore) -> Result<Vec<u8>, Failure> {
+        self.snapshot(&segment, rng)
     }
 
     fn merge(&mut self, merging: &Merging<'_>, rng: &mut dyn CryptoRngCore) -> Result<Proof, Failure> {

@@ -1,4 +1,5 @@
-//! `./just bench sched`: events a second through the scheduler with 100,000 provers that hold 1,000,000 segments, on one core.
+//! `./just bench sched`: events a second through the scheduler with 100,000 provers that hold 1,000,000 segments, on one
+//! core; and how well simulated fleets with churn are used.
 
 // Measuring needs a clock, and the result goes to standard output.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
@@ -14,6 +15,7 @@ use crowdfold_sched::{
     Bytes, ClientId, Config, Effect, Event, JobId, JobSpec, Millis, ProofId, ProverId, ProverSpec, Range, Scheduler,
     Speed, TaskId,
 };
+use crowdfold_sim::fleet::{self, Options, Report};
 
 /// Provers, and segments that each holds.
 const PROVERS: u64 = 100_000;
@@ -155,6 +157,65 @@ impl Fleet {
     }
 }
 
+/// A fleet that is simulated.
+struct Simulated {
+    provers: u64,
+    /// Simulated seconds that are measured.
+    seconds: u64,
+    /// Names of the measures.
+    utilisation: &'static str,
+    cores: &'static str,
+    leverage: &'static str,
+    /// What its utilisation should be at least.
+    least: Option<f64>,
+}
+
+const FLEETS: [Simulated; 3] = [
+    Simulated {
+        provers: 10,
+        seconds: 36_000,
+        utilisation: "sim_utilisation_10",
+        cores: "sim_cores_10",
+        leverage: "sim_leverage_10",
+        least: None,
+    },
+    Simulated {
+        provers: 1_000,
+        seconds: 3_600,
+        utilisation: "sim_utilisation_1000",
+        cores: "sim_cores_1000",
+        leverage: "sim_leverage_1000",
+        least: Some(0.95),
+    },
+    Simulated {
+        provers: 100_000,
+        seconds: 600,
+        utilisation: "sim_utilisation_100000",
+        cores: "sim_cores_100000",
+        leverage: "sim_leverage_100000",
+        least: Some(0.90),
+    },
+];
+
+/// How well a fleet with a mean stay of 10 minutes is used, whose provers all leave without a word; and the share of its
+/// steps that count for nothing.
+fn simulate(fleet: &Simulated) -> (Vec<Measure>, f64) {
+    let Simulated { provers, seconds, .. } = *fleet;
+    let (report, took) = timed(|| fleet::run(Options::new(provers, seconds)));
+    eprintln!("{provers} provers for {seconds} s, in {took:.0} s: {report:#?}");
+    let Report { left, jobs, cores, upload_mbits, .. } = report;
+    let what = format!("{provers} provers for {seconds} s: {left} left, {jobs} jobs done; time that counts");
+    let used = Measure::new(fleet.utilisation, what, report.utilisation, "");
+    let busy = format!("of a pool of {cores} native cores are busy, with {upload_mbits:.0} Mbit/s of proofs");
+    let leverage = "steps that count for a second of such a core";
+    let measures = vec![
+        fleet.least.map_or(used.clone(), |least| used.at_least(least)),
+        Measure::new(fleet.cores, busy, report.cores_busy, "cores"),
+        Measure::new(fleet.leverage, leverage, report.steps_per_core_second, "steps/s"),
+    ];
+    (measures, report.wasted)
+}
+
 /// Bytes of memory that the process has.
 fn resident() -> anyhow::Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status").context("the memory in use is only known on Linux")?;
@@ -179,7 +240,7 @@ fn run() -> anyhow::Result<()> {
     let wanted = usize::try_from(PROVERS * u64::from(HELD))?;
     ensure!(open >= wanted * 99 / 100, "only {open} segments are open");
     let memory = resident()?;
-    let measures = [
+    let mut measures = vec![
         Measure::new(
             "sched_events_s",
             "events, one core, the fleet's model included",
@@ -192,6 +253,15 @@ fn run() -> anyhow::Result<()> {
         Measure::new("sched_memory_mb", "resident memory, the fleet's model included", memory / 1e6, "MB"),
         Measure::new("sched_memory_lease", "resident memory over leases", memory / stats.leases as f64, "bytes"),
     ];
+    drop(fleet);
+    let mut wasted = 0.0_f64;
+    for fleet in &FLEETS {
+        let (more, lost) = simulate(fleet);
+        measures.extend(more);
+        wasted = wasted.max(lost);
+    }
+    let what = "steps folded that count for nothing, the worst of these fleets";
+    measures.push(Measure::new("sim_wasted_work", what, wasted, "").at_most(0.03));
     print!("{}", report::table(&measures));
     let path = root.join("target/bench/sched.json");
     report::write_json(&path, &measures)?;

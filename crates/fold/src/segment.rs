@@ -41,7 +41,7 @@ impl<F> Deref for Params<'_, F> {
     }
 }
 
-/// A segment being proved. Push inputs as they stream in; finish at any step.
+/// A segment being proved. Push inputs as they stream in; take a snapshot or finish at any step.
 pub struct Segment<'p, F> {
     params: Params<'p, F>,
     context: Context,
@@ -204,16 +204,45 @@ impl<'p, F: StepFunction> Segment<'p, F> {
         Ok(Fresh { instance: FreshInstance { comm_w, x: out.hash }, witness })
     }
 
-    /// The proof of all steps pushed.
+    /// The proof of all steps pushed so far; the segment goes on as if it had not been made.
+    ///
+    /// Each proof of a chain folds its last instance in by itself, with its own blinding of the cross-term and so its
+    /// own challenge. All of them are valid, whatever else was made of the chain. Two of them give away more of the
+    /// witness than one, which costs nothing: a range proof carries its witnesses, and hides nothing to begin with.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] when no step was pushed.
+    pub fn snapshot(&self, rng: &mut (impl CryptoRng + RngCore)) -> Result<RangeProof, Error> {
+        let fresh = self.fresh.as_ref().ok_or(Error::Empty)?;
+        let copy = Segment {
+            params: Params::Borrowed(&*self.params),
+            context: self.context,
+            start: self.start.clone(),
+            state: self.state.clone(),
+            count: self.count,
+            running: self.running,
+            witness: self.witness.clone(),
+            cf: self.cf.clone(),
+            fresh: None,
+        };
+        Ok(copy.close(fresh, rng))
+    }
+
+    /// The proof of all steps pushed. It is that of [`Segment::snapshot`], without a copy of the witnesses.
     ///
     /// # Errors
     /// [`Error::Empty`] when there are none.
     pub fn finish(mut self, rng: &mut (impl CryptoRng + RngCore)) -> Result<RangeProof, Error> {
         let fresh = self.fresh.take().ok_or(Error::Empty)?;
-        let t = self.cross_term(&fresh, rng);
+        Ok(self.close(&fresh, rng))
+    }
+
+    /// Folds the last instance in and gives up the rest.
+    fn close(mut self, fresh: &Fresh, rng: &mut (impl CryptoRng + RngCore)) -> RangeProof {
+        let t = self.cross_term(fresh, rng);
         let r = FoldChallenge::from_hash(&fold_state(&fresh.instance, &t.commitment));
         self.witness.fold(&fresh.witness, &t, r.effective);
-        Ok(RangeProof {
+        RangeProof {
             parameters: self.params.digest().element(),
             job: self.context.job,
             tree: BindingTree::Leaf { prover: self.context.prover, count: self.count },
@@ -226,6 +255,6 @@ impl<'p, F: StepFunction> Segment<'p, F> {
             cf_witness: self.cf.witness,
             fresh_w: fresh.instance.comm_w,
             t: t.commitment,
-        })
+        }
     }
 }

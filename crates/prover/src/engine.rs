@@ -114,6 +114,12 @@ pub trait Engine {
         rng: &mut dyn CryptoRngCore,
     ) -> Result<Vec<u8>, Failure>;
 
+    /// The proof of all steps pushed so far, of which there is at least one. The segment is as it was, and can go on.
+    ///
+    /// # Errors
+    /// [`Failure`]. Unless it is [`Failure::BadProof`], what the segment has is still good.
+    fn snapshot(&mut self, segment: &Self::Segment, rng: &mut dyn CryptoRngCore) -> Result<Vec<u8>, Failure>;
+
     /// The proof of all steps pushed, of which there is at least one.
     ///
     /// # Errors

@@ -170,6 +170,10 @@ impl<P: Program> Engine for FoldEngine<P> {
         Ok(segment.program.encode_state(segment.segment.state()))
     }
 
+    fn snapshot(&mut self, segment: &FoldSegment<P>, mut rng: &mut dyn CryptoRngCore) -> Result<Vec<u8>, Failure> {
+        segment.segment.snapshot(&mut rng).map(|proof| proof.to_bytes()).map_err(failure)
+    }
+
     fn finish(&mut self, segment: FoldSegment<P>, mut rng: &mut dyn CryptoRngCore) -> Result<Vec<u8>, Failure> {
         segment.segment.finish(&mut rng).map(|proof| proof.to_bytes()).map_err(failure)
     }

@@ -12,6 +12,8 @@ pub(crate) struct Kept {
     pub(crate) bytes: Arc<Vec<u8>>,
     /// On this connection.
     pub(crate) offered: bool,
+    /// Whether the coordinator had all of it when the last connection ended on which it was offered.
+    pub(crate) was_stored: bool,
 }
 
 /// The proofs, oldest first. There are few: [`MAX_HELD_PROOFS`](crate::limits::MAX_HELD_PROOFS).
@@ -36,8 +38,12 @@ impl Held {
             return false;
         }
         self.bytes += bytes.len() as u64;
-        self.proofs.push(Kept { upload, info, bytes, offered: false });
+        self.proofs.push(Kept { upload, info, bytes, offered: false, was_stored: false });
         true
+    }
+
+    pub(crate) fn find(&self, upload: UploadId) -> Option<&Kept> {
+        self.proofs.iter().find(|kept| kept.upload == upload)
     }
 
     pub(crate) fn remove(&mut self, upload: UploadId) -> Option<Kept> {
@@ -47,23 +53,26 @@ impl Held {
         Some(kept)
     }
 
-    /// The proofs that are not offered, which they are from now on.
-    pub(crate) fn take_unoffered(&mut self) -> Vec<(UploadId, ProofInfo, u64)> {
+    /// The proofs that are not offered, at most so many, which they are from now on.
+    pub(crate) fn take_unoffered(&mut self, most: usize) -> Vec<(UploadId, ProofInfo, u64)> {
+        let unoffered = self.proofs.iter_mut().filter(|kept| !kept.offered).take(most);
         let take = |kept: &mut Kept| {
-            let is_offered = std::mem::replace(&mut kept.offered, true);
-            (!is_offered).then_some((kept.upload, kept.info, kept.bytes.len() as u64))
+            kept.offered = true;
+            (kept.upload, kept.info, kept.bytes.len() as u64)
         };
-        self.proofs.iter_mut().filter_map(take).collect()
+        unoffered.map(take).collect()
     }
 
-    /// There is a new connection, on which nothing is offered.
-    pub(crate) fn withdraw(&mut self) {
-        self.proofs.iter_mut().for_each(|kept| kept.offered = false);
+    /// The connection is gone, and with it all offers. `is_stored` says what it had brought over in full.
+    pub(crate) fn withdraw(&mut self, is_stored: impl Fn(UploadId) -> bool) {
+        for kept in self.proofs.iter_mut().filter(|kept| kept.offered) {
+            (kept.offered, kept.was_stored) = (false, is_stored(kept.upload));
+        }
     }
 
     /// A part of a proof.
     pub(crate) fn part(&self, upload: UploadId, range: Range<u64>) -> Option<&[u8]> {
-        let kept = self.proofs.iter().find(|kept| kept.upload == upload)?;
+        let kept = self.find(upload)?;
         kept.bytes.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
     }
 }

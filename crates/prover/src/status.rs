@@ -41,7 +41,8 @@ pub enum Effect {
         /// Its bytes.
         bytes: Arc<Vec<u8>>,
     },
-    /// Its verdict has come: forget it. Tell who looks on, above all of [`Outcome::Refused`].
+    /// Its verdict has come, or the coordinator has all of it and a longer proof of its chain has taken its place:
+    /// forget it. Tell who looks on, above all of [`Outcome::Refused`].
     Forget {
         /// The proof's name.
         upload: UploadId,
@@ -124,6 +125,8 @@ pub struct Totals {
     pub not_needed: u64,
     /// Refused ones.
     pub refused: u64,
+    /// Check-ins whose steps a longer proof of the same chain covers: nothing of them is lost.
+    pub superseded: u64,
 }
 
 impl Totals {
@@ -134,6 +137,7 @@ impl Totals {
             Outcome::Duplicate(steps) => (&mut self.duplicate, steps.get()),
             Outcome::NotNeeded => (&mut self.not_needed, 0),
             Outcome::Refused(_) => (&mut self.refused, 0),
+            Outcome::Superseded => (&mut self.superseded, 0),
         };
         *count += 1;
         self.credited_steps = self.credited_steps.saturating_add(steps);
@@ -166,7 +170,7 @@ pub enum Worked {
     Idle,
     /// It folded a step, or tried to.
     Step,
-    /// It finished a proof.
+    /// It made a proof, a check-in or the last of a segment, or tried to.
     Finished,
     /// It merged proofs.
     Merged,

@@ -5,6 +5,7 @@ use crate::limits::{
     BUFFERED_MS, DEADLINE_MARGIN_MS, DEADLINE_SHARE, MERGE_PART_BYTES, MIN_BUFFERED_BYTES, PROGRESS_INTERVAL_MS,
     STARVED_MS,
 };
+use crate::status::ProofInfo;
 use crowdfold_wire::limits::{INITIAL_CREDIT_BYTES, MAX_CREDIT_BYTES, MAX_INPUT_BYTES};
 use crowdfold_wire::{Blob, Bytes, InputList, Inputs, Merge, Millis, ReleaseReason, Segment, TaskId, UploadId};
 use std::collections::VecDeque;
@@ -111,14 +112,14 @@ impl Task {
     }
 }
 
-/// A chain being folded.
+/// A chain being folded, from the task's first step on.
 #[derive(Debug)]
 pub(crate) struct Chain<S> {
     pub(crate) segment: S,
-    /// Its first step, counted from the task's.
-    pub(crate) first: u64,
-    pub(crate) steps: u64,
-    pub(crate) opened: Millis,
+    /// When it was opened, or its last check-in made or tried.
+    pub(crate) since: Millis,
+    /// The last check-in. Those before it are gone: the next one waits until the coordinator has the last.
+    pub(crate) check_in: Option<UploadId>,
 }
 
 /// The task that is being folded.
@@ -127,10 +128,8 @@ pub(crate) struct Folding<S> {
     pub(crate) task: Task,
     pub(crate) size: Size,
     pub(crate) chain: Option<Chain<S>>,
-    /// Steps from the task's first that are in finished proofs.
+    /// Steps from the task's first that are in proofs.
     pub(crate) kept: u64,
-    /// The state after the last step folded.
-    pub(crate) state: Vec<u8>,
     /// Since when the connection that it came by is gone.
     pub(crate) adrift: Option<Millis>,
     /// Why the rest is handed back, once it is decided.
@@ -140,8 +139,7 @@ pub(crate) struct Folding<S> {
 
 impl<S> Folding<S> {
     pub(crate) fn new(task: Task, size: Size) -> Self {
-        let state = task.segment.start.to_vec();
-        Self { task, size, chain: None, kept: 0, state, adrift: None, ending: None, retries: 0 }
+        Self { task, size, chain: None, kept: 0, adrift: None, ending: None, retries: 0 }
     }
 
     /// Whether this is the task of that name on the present connection.
@@ -154,13 +152,28 @@ impl<S> Folding<S> {
         self.ending.get_or_insert(reason);
     }
 
-    /// Whether it is time to make a proof of the chain.
-    pub(crate) fn must_finish(&self, now: Millis, checkpoint_ms: u64) -> bool {
-        let is_last = self.task.folded == self.task.steps();
-        self.chain.as_ref().is_some_and(|chain| {
-            let is_due = chain.steps > 0 && now.since(chain.opened) >= checkpoint_ms;
-            is_last || self.ending.is_some() || is_due
-        })
+    /// Whether steps were folded that no proof covers.
+    pub(crate) fn has_unproved(&self) -> bool {
+        self.task.folded > self.kept
+    }
+
+    /// Whether it is time for the last proof of the chain.
+    pub(crate) fn must_finish(&self) -> bool {
+        let is_over = self.ending.is_some() || self.task.folded == self.task.steps();
+        self.chain.is_some() && is_over && self.has_unproved()
+    }
+
+    /// Whether a check-in now would be worth its making: if the rest takes less than half an interval, the last proof
+    /// comes soon anyway.
+    pub(crate) fn is_worth_check_in(&self, rows_per_second: u64, checkpoint_ms: u64) -> bool {
+        let rows = (self.task.steps() - self.task.folded).saturating_mul(self.size.rows);
+        let is_long = rows.saturating_mul(1000) > rows_per_second.saturating_mul(checkpoint_ms / 2);
+        self.ending.is_none() && self.adrift.is_none() && self.has_unproved() && is_long
+    }
+
+    /// What a proof of all steps folded is of.
+    pub(crate) fn proof_info(&self) -> ProofInfo {
+        ProofInfo { task: self.task.id(), first: self.task.segment.first.get(), steps: self.task.folded }
     }
 }
 

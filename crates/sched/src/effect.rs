@@ -36,9 +36,19 @@ pub enum Verdict {
     /// In the cover: its prover is credited with all its steps, on the chain too.
     Counted,
     /// Valid, and not needed now. Nobody is credited yet.
-    Spare,
-    /// Valid, not needed, and no fault of its prover's: credited with all its steps in the coordinator's ledger.
-    Compensated,
+    Spare {
+        /// Steps that its prover is compensated for if it is never needed. To be kept for
+        /// [`Standing::Spare`](crate::Standing::Spare).
+        owed: u64,
+    },
+    /// Valid, not needed, and no fault of its prover's: credited in the coordinator's ledger.
+    Compensated {
+        /// For so many steps, at least 1: those that its prover was not asked to prove in vain before.
+        steps: u64,
+    },
+    /// A longer proof of the same prover that begins with the same step has taken its place, and is paid for in its
+    /// stead. It may not have been verified.
+    Superseded,
     /// Not needed, and its prover had no lease for these steps: no credit. It may not have been verified.
     Late,
     /// Not valid: no credit.

@@ -45,6 +45,8 @@ pub enum Release {
     OutOfMemory,
     /// It failed.
     Failed,
+    /// Its hard deadline is near.
+    Deadline,
 }
 
 /// What became of a proof before a crash.
@@ -54,8 +56,8 @@ pub enum Standing {
     Cover,
     /// It was accepted as a spare.
     Spare {
-        /// Whether its prover is compensated if it stays one.
-        entitled: bool,
+        /// What [`Verdict::Spare`](crate::Verdict::Spare) said.
+        owed: u64,
     },
     /// It had its verdict and is not needed.
     Settled,
@@ -148,6 +150,11 @@ pub enum Event {
     },
     /// A proof is not valid.
     Refused {
+        /// Its hash.
+        proof: ProofId,
+    },
+    /// A proof that waits can't be verified: its bytes were lost. It is as if it had never come.
+    Withdrawn {
         /// Its hash.
         proof: ProofId,
     },

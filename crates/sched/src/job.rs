@@ -42,7 +42,34 @@ pub(crate) struct Spare {
     pub(crate) range: Range,
     pub(crate) proof: ProofId,
     pub(crate) prover: ProverId,
-    pub(crate) entitled: bool,
+    /// Steps that its prover is compensated for if others cover them.
+    pub(crate) owed: u64,
+}
+
+/// What has to be known of a job a while longer than the job itself.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    /// All proofs that were handed in.
+    pub(crate) proofs: HashSet<ProofId>,
+    /// Steps that a prover was paid for, from the one in the key to here: disjoint and not adjacent for each prover.
+    paid: BTreeMap<(ProverId, u64), u64>,
+}
+
+impl History {
+    /// Notes that a prover is paid for these steps; returns how many it was not paid for before.
+    pub(crate) fn pay(&mut self, prover: ProverId, range: Range) -> u64 {
+        let (mut whole, mut new) = (range, range.steps());
+        while let Some((&(_, lo), &hi)) = self.paid.range((prover, 0)..=(prover, whole.hi)).next_back()
+            && hi >= whole.lo
+        {
+            self.paid.remove(&(prover, lo));
+            let paid = Range { lo, hi };
+            new -= paid.intersection(range).map_or(0, Range::steps);
+            whole = Range { lo: whole.lo.min(lo), hi: whole.hi.max(hi) };
+        }
+        self.paid.insert((prover, whole.lo), whole.hi);
+        new
+    }
 }
 
 /// A job.
@@ -63,8 +90,7 @@ pub(crate) struct Job {
     /// Leases of the bottom layer without a duplicate, by the moment they are expected to end at.
     pub(crate) by_end: BTreeSet<(Millis, TaskId)>,
     pub(crate) spares: BTreeMap<(u64, ProofId), Spare>,
-    /// All proofs that were handed in.
-    pub(crate) proofs: HashSet<ProofId>,
+    pub(crate) history: History,
     /// Speeds of the leases that work on it.
     pub(crate) speed: u64,
     /// Whether it is in the fair queue.
@@ -99,7 +125,7 @@ impl Job {
             layers: std::array::from_fn(|_| BTreeMap::new()),
             by_end: BTreeSet::new(),
             spares: BTreeMap::new(),
-            proofs: HashSet::new(),
+            history: History::default(),
             speed: 0,
             queued: false,
             tail: None,
@@ -161,6 +187,17 @@ impl Job {
     pub(crate) fn claim(&mut self, layer: usize, range: Range, holder: Holder) {
         let old = self.layers[layer].insert(range.lo, Claim { end: range.hi, holder });
         debug_assert!(old.is_none(), "two claims of one step in one layer");
+    }
+
+    /// Adds a claim, or makes the holder's claim that ends where it begins longer; then it has no start of its own.
+    pub(crate) fn claim_on(&mut self, layer: usize, range: Range, holder: Holder) -> Option<u64> {
+        let before = self.layers[layer].range_mut(..range.lo).next_back().map(|(_, claim)| claim);
+        if let Some(claim) = before.filter(|claim| claim.end == range.lo && claim.holder == holder) {
+            claim.end = range.hi;
+            return None;
+        }
+        self.claim(layer, range, holder);
+        Some(range.lo)
     }
 
     /// Adds a claim to the first layer above the bottom that is free there.
@@ -229,9 +266,9 @@ impl Job {
 
 #[cfg(test)]
 mod tests {
-    use super::{Holder, Job};
+    use super::{History, Holder, Job};
     use crate::event::JobSpec;
-    use crate::ids::{Bytes, ClientId, Millis, Range, TaskId};
+    use crate::ids::{Bytes, ClientId, Millis, ProverId, Range, TaskId};
 
     fn job() -> Job {
         let (client, deadline) = (ClientId(0), Millis(1));
@@ -258,6 +295,21 @@ mod tests {
         assert_eq!((job.gaps.clone(), job.open), ([(0, 30)].into(), 30));
         job.close_gaps(range(0, 100));
         assert_eq!((job.gaps.len(), job.open), (0, 0));
+    }
+
+    #[test]
+    fn a_step_is_paid_for_once() {
+        let mut history = History::default();
+        let (one, other) = (ProverId(1), ProverId(2));
+        assert_eq!(history.pay(one, range(10, 20)), 10);
+        assert_eq!(history.pay(other, range(15, 25)), 10);
+        assert_eq!(history.pay(one, range(15, 25)), 5);
+        assert_eq!(history.pay(one, range(0, 5)), 5);
+        assert_eq!(history.pay(one, range(5, 10)), 5);
+        assert_eq!(history.pay(one, range(0, 25)), 0);
+        assert_eq!(history.pay(one, range(40, 50)), 10);
+        assert_eq!(history.pay(one, range(0, 60)), 25);
+        assert_eq!(history.paid, [((one, 0), 60), ((other, 15), 25)].into());
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(crate) struct Lease {
     pub(crate) hi: u64,
     /// Up to here they are folded.
     pub(crate) folded: u64,
+    /// Since when all of it is.
+    pub(crate) full: Option<Millis>,
     pub(crate) phase: Phase,
     /// Layer of its claim.
     pub(crate) layer: usize,
@@ -34,6 +36,8 @@ pub(crate) struct Lease {
     pub(crate) hard: Millis,
     /// When its timer rings: never later than the next deadline.
     pub(crate) timer: Millis,
+    /// The number of its last proof: until that has its verdict, a longer one of the same chain takes its place.
+    pub(crate) check_in: Option<u64>,
     /// What it adds to its job's speed.
     pub(crate) speed: u64,
     /// Key among the leases that can be duplicated.
@@ -42,7 +46,7 @@ pub(crate) struct Lease {
     pub(crate) copy_of: Option<TaskId>,
     /// Whether there is a duplicate of it.
     pub(crate) copied: bool,
-    /// Parts that were handed in: disjoint, not adjacent.
+    /// Parts that were handed in: in order, disjoint, not adjacent.
     parts: Vec<Range>,
 }
 
@@ -55,12 +59,14 @@ impl Lease {
             lo: whole.lo,
             hi: whole.hi,
             folded: whole.lo,
+            full: None,
             phase: Phase::Active,
             layer,
             expected: Millis(0),
             soft: Millis(0),
             hard: Millis(0),
             timer: Millis(0),
+            check_in: None,
             speed: 0,
             by_end: None,
             copy_of: None,
@@ -79,21 +85,38 @@ impl Lease {
         self.folded.saturating_sub(self.lo)
     }
 
-    /// Notes that a part was handed in; `false` if it does not lie in the lease, overlaps one before, or there are too
-    /// many.
-    pub(crate) fn hand_in(&mut self, part: Range) -> bool {
-        if !self.whole.contains(part) || self.parts.iter().any(|other| other.overlaps(part)) {
-            return false;
+    /// Steps of `part` that were not handed in before; none if it does not lie in the lease, or if its parts lie in too
+    /// many pieces.
+    pub(crate) fn owed(&self, part: Range) -> u64 {
+        let joins = self.parts.iter().any(|other| other.hi >= part.lo && part.hi >= other.lo);
+        if !self.whole.contains(part) || !joins && self.parts.len() >= limits::PARTS_PER_LEASE {
+            return 0;
         }
-        if let Some(other) = self.parts.iter_mut().find(|other| other.hi == part.lo) {
-            other.hi = part.hi;
-            return true;
+        let before = self.parts.iter().filter_map(|other| other.intersection(part));
+        part.steps() - before.map(Range::steps).sum::<u64>()
+    }
+
+    /// Whether all steps of `part` were handed in before.
+    pub(crate) fn has(&self, part: Range) -> bool {
+        self.parts.iter().any(|other| other.contains(part))
+    }
+
+    /// Notes that a part was handed in; returns [`Self::owed`] of before.
+    pub(crate) fn hand_in(&mut self, part: Range) -> u64 {
+        let owed = self.owed(part);
+        if owed > 0 {
+            let mut whole = part;
+            self.parts.retain(|other| {
+                let joins = other.hi >= whole.lo && whole.hi >= other.lo;
+                if joins {
+                    whole = Range { lo: whole.lo.min(other.lo), hi: whole.hi.max(other.hi) };
+                }
+                !joins
+            });
+            let at = self.parts.partition_point(|other| other.lo < whole.lo);
+            self.parts.insert(at, whole);
         }
-        let room = self.parts.len() < limits::PARTS_PER_LEASE;
-        if room {
-            self.parts.push(part);
-        }
-        room
+        owed
     }
 }
 
@@ -198,12 +221,16 @@ mod tests {
     fn parts_are_handed_in_once() {
         let mut lease = lease();
         let range = |lo, hi| Range { lo, hi };
-        assert!(!lease.hand_in(range(9, 20)) && !lease.hand_in(range(10, 2001)));
-        assert!(lease.hand_in(range(10, 20)) && lease.hand_in(range(20, 30)));
-        assert!(!lease.hand_in(range(10, 20)) && !lease.hand_in(range(29, 31)));
+        assert_eq!((lease.hand_in(range(9, 20)), lease.hand_in(range(10, 2001))), (0, 0));
+        assert_eq!((lease.hand_in(range(10, 20)), lease.hand_in(range(20, 30))), (10, 10));
+        assert_eq!((lease.hand_in(range(10, 20)), lease.hand_in(range(29, 31))), (0, 1));
+        assert_eq!((lease.hand_in(range(40, 50)), lease.hand_in(range(20, 60))), (10, 19));
+        assert_eq!(lease.parts, [range(10, 60)]);
         for part in 0..100 {
             lease.hand_in(range(100 + part * 2, 101 + part * 2));
         }
         assert_eq!(lease.parts.len(), limits::PARTS_PER_LEASE);
+        assert_eq!(lease.owed(range(1000, 1001)), 0, "a further piece is not paid for");
+        assert_eq!(lease.owed(range(101, 102)), 1, "but what joins two is");
     }
 }

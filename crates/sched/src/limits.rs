@@ -52,6 +52,10 @@ pub const SEGMENT_STEPS: u64 = (1 << 20) - 1;
 /// Longest time to the hard deadline of a lease: 6 hours. A prover that would need more than a quarter of it gets
 /// nothing.
 pub const LEASE_MS: u64 = 6 * 3_600_000;
+/// Soft and hard deadlines are at least so long from when a segment is handed out.
+pub const LEAST_DEADLINES_MS: (u64, u64) = (5_000, 20_000);
+/// What delivering a proof is taken to last at most, an hour: more is no line.
+pub const DELIVERY_MS: u64 = 3_600_000;
 /// A segment takes its prover at most so many times the target. A prover that needs more for the least number of steps
 /// gets nothing: else one that grows ever slower would hold steps for ever longer.
 pub const PATIENCE: u64 = 8;

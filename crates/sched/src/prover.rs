@@ -33,6 +33,8 @@ pub(crate) struct Prover {
     pub(crate) busy_until: Millis,
     /// Since when its rows are counted for a sample of its speed, and how many there are.
     sample: (Millis, u64),
+    /// Milliseconds from a segment's last step to its proof's arrival: an average of which a quarter is new each time.
+    delivery_ms: u64,
     /// Bad proofs that are not forgotten.
     pub(crate) strikes: u32,
     /// Accepted proofs since the last strike changed.
@@ -64,6 +66,7 @@ impl Prover {
             avoided: VecDeque::new(),
             busy_until: now,
             sample: (now, 0),
+            delivery_ms: 0,
             strikes: 0,
             accepted: 0,
             suspended_until: Millis(0),
@@ -104,6 +107,22 @@ impl Prover {
             self.speed = believable(Speed((self.speed * 3 + seen).div_ceil(4)));
             self.sample = (now, 0);
         }
+    }
+
+    /// The proof of a segment came so long after its last step.
+    pub(crate) fn delivered(&mut self, took_ms: u64) {
+        let took_ms = took_ms.min(limits::DELIVERY_MS);
+        self.delivery_ms = if self.delivery_ms == 0 { took_ms } else { (self.delivery_ms * 3 + took_ms) / 4 };
+    }
+
+    /// What delivering a proof is expected to last; 0 if nothing is known.
+    pub(crate) fn delivery_ms(&self) -> u64 {
+        self.delivery_ms
+    }
+
+    /// Steps in the time that delivering a proof takes: with shorter segments its line would not keep up.
+    pub(crate) fn steps_a_delivery(&self, most_ms: u64, rows: u64) -> u64 {
+        self.steps_in(self.delivery_ms.min(most_ms), rows)
     }
 
     /// It was silent for too long.
@@ -189,6 +208,17 @@ mod tests {
         assert_eq!(fast.speed, crate::limits::SPEED);
         assert_eq!(fast.duration(0, 1), 1);
         assert_eq!(fast.steps_in(u64::MAX, 1), u64::MAX);
+    }
+
+    #[test]
+    fn segments_last_as_long_as_their_proofs_are_under_way() {
+        let mut prover = prover(1000);
+        assert_eq!(prover.steps_a_delivery(u64::MAX, 100), 0, "nothing is known yet");
+        prover.delivered(8_000);
+        assert_eq!(prover.steps_a_delivery(u64::MAX, 100), 80);
+        assert_eq!(prover.steps_a_delivery(5_000, 100), 50);
+        prover.delivered(4_000);
+        assert_eq!(prover.steps_a_delivery(u64::MAX, 100), 70);
     }
 
     #[test]

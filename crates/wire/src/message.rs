@@ -97,7 +97,7 @@ wire_struct! {
         pub ping_interval_ms: u32,
         /// Milliseconds after which a silent peer is left, for both ends.
         pub idle_limit_ms: u32,
-        /// Milliseconds of folding after which a prover finishes and offers what it has.
+        /// Milliseconds of folding after which a prover offers a proof of what it has so far.
         pub checkpoint_interval_ms: u32,
     }
 }
@@ -204,6 +204,8 @@ wire_enum! {
         Failed(Reason) = 5,
         /// Inputs did not come.
         Starved = 6,
+        /// The hard deadline is near.
+        Deadline = 7,
     }
 }
 
@@ -340,6 +342,8 @@ wire_enum! {
         NotNeeded = 4,
         /// It was not accepted.
         Refused(Reason) = 5,
+        /// A longer proof of the same chain has taken its place. It may be said before all bytes have come.
+        Superseded = 6,
     }
 }
 

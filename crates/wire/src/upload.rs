@@ -82,12 +82,14 @@ impl UploadSender {
     ///
     /// # Errors
     /// [`BadOffset`](GoodbyeCode::BadOffset) beyond the end, or for any but the first time, when only starting over is
-    /// allowed, and only [`MAX_RESTARTS`] times.
+    /// allowed, only [`MAX_RESTARTS`] times, and not once all bytes are safe: the sender may have forgotten them.
     pub fn want(&mut self, want: &Want) -> Result<(), Violation> {
         let found = want.offset.get();
-        let allowed = if self.wanted { found == 0 && self.restarts < MAX_RESTARTS } else { found <= self.total };
+        let may_restart = found == 0 && self.restarts < MAX_RESTARTS && !self.is_stored();
+        let allowed = if self.wanted { may_restart } else { found <= self.total };
         ensure(allowed, GoodbyeCode::BadOffset, || {
-            let again = if self.wanted { format!(", and {} restarts", self.restarts) } else { String::new() };
+            let again = format!(", of which {} are stored, and {} restarts", self.stored, self.restarts);
+            let again = if self.wanted { &again } else { "" };
             format!("upload {} has {} bytes{again}, it was wanted from {found}", want.upload, self.total)
         })?;
         self.restarts += u8::from(self.wanted);

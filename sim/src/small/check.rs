@@ -1,12 +1,30 @@
 //! What must hold, and the first thing that did not.
+//!
+//! The checkers look where the coordinator can't mislead them: at the proofs as they are made, at the frames as they
+//! arrive, and at the disk. `sim/tests/it/planted.rs` has a bug for each of them.
+
+mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crowdfold_sched::{BadEvent, Effect, Event, JobEnd, JobId, ProofId, ProverId, Range, Scheduler, Verdict};
+use crowdfold_sched::{JobEnd, JobId, ProofId, ProverId, Range, StepIndex, Verdict};
 
 use super::disk::Disk;
+use super::host::payout;
 use super::plan::Order;
 use crate::model::{Modelled, Truth};
+pub(crate) use rules::Rules;
+
+/// A range proof of a segment, when it was made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Made {
+    pub(crate) prover: ProverId,
+    pub(crate) job: JobId,
+    pub(crate) range: Range,
+    /// Whether it proves these steps, as its prover's.
+    pub(crate) is_valid: bool,
+    pub(crate) bytes: u64,
+}
 
 /// What was seen so far.
 #[derive(Debug, Default)]
@@ -15,16 +33,24 @@ pub(crate) struct Checker {
     pub(crate) broken: Option<String>,
     /// Jobs that their client was told are accepted.
     pub(crate) accepted: BTreeSet<JobId>,
-    /// Proofs that a prover was told count, and their steps.
+    /// Proofs that a prover was told are credited, and their steps.
     pub(crate) promised: BTreeMap<ProofId, (ProverId, u64)>,
-    /// Proofs that were really verified, in any run.
-    pub(crate) verified: BTreeSet<ProofId>,
-    /// Every credit is given for bytes that were seen: who is in them and how many steps.
-    pub(crate) seen: BTreeMap<ProofId, (ProverId, Range)>,
+    pub(crate) made: BTreeMap<ProofId, Made>,
+    /// Bytes of each upload that its prover was told are safe.
+    pub(crate) acknowledged: BTreeMap<(ProverId, ProofId), u64>,
     pub(crate) counted: BTreeMap<JobId, Vec<(Range, ProofId)>>,
+    /// When jobs ended.
+    pub(crate) ended: BTreeMap<JobId, u64>,
+    /// Jobs that end in the step that is being acted on.
+    ending: BTreeSet<JobId>,
+    pub(crate) rules: Rules,
     pub(crate) prefixes: u64,
     pub(crate) crashes: u64,
     pub(crate) events: u64,
+    pub(crate) resubmitted: u64,
+    pub(crate) replaced: u64,
+    /// Check-ins that only the disk had after a crash.
+    pub(crate) restored: u64,
 }
 
 impl Checker {
@@ -34,31 +60,49 @@ impl Checker {
         }
     }
 
-    /// After every event of the scheduler.
-    pub(crate) fn after_step(&mut self, scheduler: &Scheduler, event: Event, effects: &[Effect]) {
-        self.events += 1;
-        if let Err(what) = scheduler.audit() {
-            self.ensure(false, || format!("the scheduler's audit after {event:?}: {what}"));
-        }
-        for effect in effects {
-            match effect {
-                // Races between the ends of tasks and what is said of them are nobody's fault.
-                Effect::Ignored(BadEvent::UnknownTask(_) | BadEvent::UnknownJob(_) | BadEvent::UnknownProof(_)) => {}
-                Effect::Ignored(bad) => self.ensure(false, || format!("{event:?} was ignored: {bad}")),
-                _ => {}
-            }
-        }
+    /// A prover finished a proof of a segment.
+    pub(crate) fn made(&mut self, proof: ProofId, prover: ProverId, steps: (u64, u64), bytes: &[u8], orders: &[Order]) {
+        let Some(read) = Modelled::decode(bytes).filter(|read| read.parts.len() == 1) else { return };
+        let order = orders.iter().find(|order| order.truth.job == read.job);
+        let range = Range::new(StepIndex(steps.0), StepIndex(steps.0 + steps.1));
+        let Some((order, range)) = order.zip(range) else { return };
+        let own = read.parts.iter().all(|(bound, _)| *bound == payout(prover.0));
+        let is_valid = own && read.proves(&order.truth, range);
+        self.made.insert(proof, Made { prover, job: order.id, range, is_valid, bytes: bytes.len() as u64 });
     }
 
-    /// A verdict is written down.
-    pub(crate) fn judged(&mut self, proof: ProofId, prover: ProverId, job: JobId, range: Range, verdict: Verdict) {
-        if matches!(verdict, Verdict::Counted | Verdict::Compensated | Verdict::Spare) {
-            let verified = self.verified.contains(&proof);
-            self.ensure(verified, || format!("{verdict:?} for {proof:?}, which was not verified"));
-            let seen = self.seen.get(&proof).copied();
-            self.ensure(seen == Some((prover, range)), || {
-                format!("{proof:?} of {seen:?} credited to {prover} {range:?}")
-            });
+    /// A verdict is written down, or found after a crash.
+    pub(crate) fn judged(&mut self, disk: &Disk, proof: ProofId, prover: ProverId, range: Range, verdict: Verdict) {
+        let Some(made) = self.made.get(&proof).copied() else {
+            return self.ensure(false, || format!("{verdict:?} for {proof:?}, which nobody made"));
+        };
+        let job = made.job;
+        match verdict {
+            Verdict::Counted | Verdict::Compensated { .. } | Verdict::Spare { .. } => {
+                self.ensure(made.is_valid, || format!("{verdict:?} for {proof:?}, which is not valid"));
+                self.ensure((made.prover, made.range) == (prover, range), || {
+                    format!("{proof:?} is {made:?}, and credited to {prover} for {range:?}")
+                });
+            }
+            Verdict::Refused => self.ensure(!made.is_valid, || format!("{proof:?} is valid, and refused")),
+            Verdict::Late => {
+                let open = disk.is_live(job)
+                    && !self.ending.contains(&job)
+                    && !disk.parts(job).any(|part| part.overlaps(range));
+                self.ensure(!made.is_valid || !open, || format!("{proof:?} is late, and its steps {range:?} are open"));
+            }
+            Verdict::Superseded => {
+                // After a crash nobody may want the longer one any more.
+                let longer = self.made.iter().any(|(other, longer)| {
+                    let bytes = disk.uploads.get(&(prover, *other)).map_or(0, |bytes| bytes.len() as u64);
+                    (longer.prover, longer.job, longer.range.start()) == (prover, job, range.start())
+                        && longer.range.end() > range.end()
+                        && (bytes == longer.bytes
+                            || disk.judged.contains_key(other)
+                            || disk.damaged.contains(&(prover, *other)))
+                });
+                self.ensure(longer, || format!("{proof:?} is superseded by nothing that is there"));
+            }
         }
         if verdict == Verdict::Counted {
             let counted = self.counted.entry(job).or_default();
@@ -74,41 +118,76 @@ impl Checker {
     pub(crate) fn durable(&mut self, disk: &Disk) {
         // What was written just before a crash was not looked at yet.
         for (&proof, judged) in &disk.judged {
-            self.judged(proof, judged.prover, judged.job, judged.range, judged.verdict);
+            self.judged(disk, proof, judged.prover, judged.range, judged.verdict);
         }
         let lost = self.accepted.iter().find(|job| !disk.jobs.contains_key(job)).copied();
         self.ensure(lost.is_none(), || format!("job {lost:?} was accepted and is lost"));
-        for (proof, (prover, steps)) in self.promised.clone() {
-            let credits = disk.ledger.iter().filter(|entry| **entry == (proof, prover, steps)).count();
-            self.ensure(credits == 1, || {
-                format!("{proof:?} was promised {steps} steps, the ledger has it {credits} times")
-            });
-        }
-        let mut credited = BTreeSet::new();
-        for (proof, ..) in &disk.ledger {
-            self.ensure(credited.insert(*proof), || format!("{proof:?} was credited twice"));
-        }
-        let contradiction = disk.contradictions.first();
-        self.ensure(contradiction.is_none(), || format!("two verdicts on {contradiction:?}"));
+        self.durable_credits(disk);
         for (job, counted) in self.counted.clone() {
             for (range, proof) in counted {
                 let durable = disk.judged.get(&proof).is_some_and(|judged| judged.verdict == Verdict::Counted);
                 let covered = disk.parts(job).any(|part| part.contains(range));
-                let told = self.promised.contains_key(&proof);
-                self.ensure(!told || durable && covered, || format!("job {job}: {range:?} was counted and is lost"));
+                // What was not written before the crash never counted.
+                self.ensure(!durable || covered, || format!("job {job}: {range:?} was counted and is lost"));
             }
+        }
+        for (&(prover, proof), &safe) in &self.acknowledged.clone() {
+            let key = (prover, proof);
+            let stored = disk.uploads.get(&key).map_or(0, |bytes| bytes.len() as u64);
+            let over = disk.judged.contains_key(&proof) || disk.damaged.contains(&key);
+            self.ensure(over || stored >= safe, || {
+                format!("{proof:?}: {safe} bytes were acknowledged, {stored} are left")
+            });
+        }
+    }
+
+    fn durable_credits(&mut self, disk: &Disk) {
+        let mut credited = BTreeSet::new();
+        for (proof, ..) in &disk.ledger {
+            self.ensure(credited.insert(*proof), || format!("{proof:?} was credited twice"));
+        }
+        for (proof, promise) in self.promised.clone() {
+            let credit = disk.ledger.iter().find(|(credited, ..)| *credited == proof);
+            let credit = credit.map(|(_, prover, steps)| (*prover, *steps));
+            self.ensure(credit == Some(promise), || {
+                format!("{proof:?} was promised {promise:?}, the ledger says {credit:?}")
+            });
+        }
+        let contradiction = disk.contradictions.first();
+        self.ensure(contradiction.is_none(), || format!("two verdicts on {contradiction:?}"));
+    }
+
+    /// Nobody waits for a second verdict that can't come any more.
+    pub(crate) fn spares_decided(&mut self, disk: &Disk) {
+        for (proof, judged) in &disk.judged {
+            let open = matches!(judged.verdict, Verdict::Spare { owed } if owed > 0) && !disk.is_live(judged.job);
+            self.ensure(!open, || format!("the job of {proof:?} ended, and it is still a spare"));
+        }
+    }
+
+    /// A run began: what was there in full before is before the scheduler again.
+    pub(crate) fn resumed(&mut self, disk: &Disk, is_known: impl Fn(ProofId) -> bool) {
+        self.spares_decided(disk);
+        for (&(prover, proof), &safe) in &self.acknowledged.clone() {
+            let Some(made) = self.made.get(&proof).copied() else { continue };
+            let open = disk.is_live(made.job) && !disk.judged.contains_key(&proof);
+            let there = safe == made.bytes && !disk.damaged.contains(&(prover, proof));
+            let lost = open && there && !is_known(proof);
+            self.ensure(!lost, || format!("{proof:?} of {made:?} was there in full before the crash and is forgotten"));
         }
     }
 
     /// A job ended.
-    pub(crate) fn ended(&mut self, disk: &Disk, order: &Order, end: JobEnd) {
+    pub(crate) fn ended(&mut self, disk: &Disk, order: &Order, end: JobEnd, now: u64) {
         let id = order.id;
+        self.ended.insert(id, now);
+        self.ensure(disk.is_live(id), || format!("job {id} ended twice"));
         self.ensure(end != JobEnd::Failed, || format!("job {id} failed"));
         self.ensure(end != JobEnd::Cancelled || order.cancelled_at.is_some(), || format!("job {id} was not cancelled"));
         if end != JobEnd::Done {
             return;
         }
-        let root = Range::new(crowdfold_sched::StepIndex(0), crowdfold_sched::StepIndex(order.spec.steps));
+        let root = Range::new(StepIndex(0), StepIndex(order.spec.steps));
         let root = root.and_then(|range| Some((range, Modelled::decode(disk.proof_of(id, range)?.1)?)));
         let proven = root.as_ref().is_some_and(|(range, proof)| proof.proves(&order.truth, *range));
         self.ensure(proven, || format!("job {id} is done without a valid root proof"));
@@ -117,12 +196,14 @@ impl Checker {
         let mut counted: Vec<_> = self.counted.get(&id).cloned().unwrap_or_default();
         counted.retain(|(_, proof)| disk.judged.get(proof).is_some_and(|judged| judged.verdict == Verdict::Counted));
         counted.sort();
-        let steps: Vec<u64> = counted.iter().map(|(range, _)| range.steps()).collect();
-        let receipts: Vec<u64> = proof.parts.iter().map(|(_, steps)| *steps).collect();
-        self.ensure(steps == receipts, || format!("job {id}: credited are {steps:?}, receipts {receipts:?}"));
+        let who = |proof| disk.judged.get(proof).map_or(payout(0), |judged| payout(judged.prover.0));
+        let credited: Vec<_> = counted.iter().map(|(range, proof)| (who(proof), range.steps())).collect();
+        self.ensure(credited == proof.parts, || {
+            format!("job {id}: credited are {credited:?}, receipts {:?}", proof.parts)
+        });
     }
 
-    /// A prover got a segment or inputs.
+    /// A prover got inputs.
     pub(crate) fn handed(&mut self, truth: &Truth, first: u64, inputs: &[&[u8]]) {
         let first = usize::try_from(first).unwrap_or(usize::MAX);
         let right = truth
@@ -130,5 +211,12 @@ impl Checker {
             .get(first..)
             .is_some_and(|rest| rest.len() >= inputs.len() && rest.iter().zip(inputs).all(|(own, sent)| own == sent));
         self.ensure(right, || format!("inputs from step {first} on are not those of the segment"));
+    }
+
+    /// Bytes of a proof are asked for, or acknowledged while more are to come.
+    pub(crate) fn asked(&mut self, proof: ProofId, now: u64, grace_ms: u64) {
+        let Some(made) = self.made.get(&proof).copied() else { return };
+        let over = self.ended.get(&made.job).is_some_and(|ended| ended + grace_ms < now);
+        self.ensure(!over, || format!("bytes of {proof:?} are asked for, and {} is long over", made.job));
     }
 }

@@ -1,21 +1,22 @@
 //! A model of the coordinator: sessions, the scheduler, a disk and a few cores, glued as the real one will be.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crowdfold_fold::Address;
-use crowdfold_sched::{Bytes, Config, Event, JobId, ProofId, ProverId, ProverSpec, Range, Release, Scheduler, Speed};
-use crowdfold_sched::{Standing, StepIndex, TaskId, Verdict};
+use crowdfold_sched::{
+    Bytes, Config, Event, JobId, ProofId, ProverId, ProverSpec, Range, Release, Scheduler, Speed, Standing, StepIndex,
+    TaskId, Verdict,
+};
 use crowdfold_wire::{
-    Challenge, Chunk, ChunkState, CoordinatorSession, Event as Heard, FromProver, Goodbye, GoodbyeCode, Hello,
-    InputList, Inputs, Millis, Offer, Outcome, Reason, ReleaseReason, SendError, SessionId, Stored, UploadId,
-    UploadReceiver, Welcome, Within,
+    Challenge, Chunk, CoordinatorSession, Event as Heard, FromProver, Goodbye, GoodbyeCode, Hello, InputList, Inputs,
+    Millis, Offer, Reason, ReleaseReason, SendError, SessionId, Welcome, Within,
 };
 
-use super::check::Checker;
-use super::disk::{Crash, Disk, Record};
+use super::check::{Checker, Rules};
+use super::disk::{Crash, Disk, Judged, Record};
 use super::log::{Log, log};
-use super::plan::{Order, chain_job};
-use crate::model::Modelled;
+use super::plan::Order;
+use super::plant::{self, Bug};
 use crate::random::Random;
 
 /// By which provers dial.
@@ -29,6 +30,10 @@ pub(crate) struct Env<'a> {
     pub(crate) check: &'a mut Checker,
     pub(crate) random: &'a mut Random,
     pub(crate) orders: &'a [Order],
+    /// A duty that it neglects.
+    pub(crate) bug: Option<Bug>,
+    /// Jobs that their client hears are accepted.
+    pub(crate) accepted: Vec<JobId>,
     /// What its cores began: after how many milliseconds they are done, and its name.
     pub(crate) later: Vec<(u64, u64)>,
 }
@@ -36,6 +41,10 @@ pub(crate) struct Env<'a> {
 impl<'a> Env<'a> {
     pub(super) fn order(&self, job: JobId) -> Option<&'a Order> {
         self.orders.iter().find(|order| order.id == job)
+    }
+
+    pub(super) fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
     }
 
     pub(super) fn millis(&self) -> Millis {
@@ -74,7 +83,8 @@ pub(super) struct Pending {
     pub(super) prover: ProverId,
     pub(super) job: JobId,
     pub(super) range: Range,
-    pub(super) entitled: bool,
+    /// Who has to be bound into it.
+    pub(super) payout: Address,
     /// The result of a merge.
     pub(super) merge: Option<(TaskId, Range, Range)>,
 }
@@ -91,11 +101,12 @@ pub(crate) struct Coordinator {
     pub(super) scheduler: Scheduler,
     pub(super) links: BTreeMap<u64, Link>,
     pub(super) by_prover: BTreeMap<ProverId, u64>,
-    payouts: BTreeMap<ProverId, Address>,
+    pub(super) payouts: BTreeMap<ProverId, Address>,
     pub(super) handed: BTreeMap<u64, Handed>,
     pub(super) wire_of: BTreeMap<TaskId, u64>,
     pub(super) next_wire: u64,
-    offers: BTreeMap<(ProverId, ProofId), Offer>,
+    /// Offers of this run that had no verdict yet.
+    pub(super) offers: BTreeMap<(ProverId, ProofId), Offer>,
     pub(super) pending: BTreeMap<ProofId, Pending>,
     pub(super) to_verify: VecDeque<ProofId>,
     pub(super) to_merge: VecDeque<Work>,
@@ -103,11 +114,10 @@ pub(crate) struct Coordinator {
     pub(super) works: u64,
     pub(super) cores: usize,
     pub(super) inbox: VecDeque<Event>,
+    pub(super) grace_ms: u64,
     checkpoint_ms: u32,
-}
-
-fn id(upload: UploadId) -> ProofId {
-    ProofId(upload.0)
+    /// What a planted bug has not written yet.
+    pub(super) late: Vec<Record>,
 }
 
 impl Coordinator {
@@ -116,7 +126,7 @@ impl Coordinator {
         env.disk.write(Record::Epoch)?;
         let epoch = env.disk.epoch;
         let mut run = Self {
-            scheduler: Scheduler::new(Config { epoch, ..config.clone() }),
+            scheduler: Scheduler::new(plant::config(env.bug, Config { epoch, ..config.clone() })),
             links: BTreeMap::new(),
             by_prover: BTreeMap::new(),
             payouts: BTreeMap::new(),
@@ -131,44 +141,81 @@ impl Coordinator {
             works: 0,
             cores,
             inbox: VecDeque::new(),
+            grace_ms: config.grace_ms,
             checkpoint_ms,
+            late: Vec::new(),
         };
         env.check.durable(env.disk);
+        env.check.rules = Rules::new(config.clone());
         let jobs: Vec<_> = env.disk.jobs.iter().filter(|(_, end)| end.is_none()).map(|(job, _)| *job).collect();
-        for job in jobs {
-            let Some(spec) = env.order(job).map(|order| order.spec) else { continue };
-            run.inbox.push_back(Event::JobAdded { job, spec });
-            let cover = env.disk.cover.range((job, 0)..=(job, u64::MAX));
-            let covering: Vec<ProofId> = cover.clone().map(|(_, (_, proof))| *proof).collect();
-            for (_, &(range, proof)) in cover {
-                let event = Event::RangeRestored { job, range, proof, prover: ProverId(0), standing: Standing::Cover };
-                run.inbox.push_back(event);
-            }
-            for (&proof, judged) in env.disk.judged.iter().filter(|(_, judged)| judged.job == job) {
-                let standing = match judged.verdict {
-                    _ if covering.contains(&proof) => continue,
-                    Verdict::Spare => Standing::Spare { entitled: judged.entitled },
-                    _ => Standing::Settled,
-                };
-                let (range, prover) = (judged.range, judged.prover);
-                let pending = Pending { prover, job, range, entitled: judged.entitled, merge: None };
-                run.pending.insert(proof, pending);
-                run.inbox.push_back(Event::RangeRestored { job, range, proof, prover, standing });
-            }
+        jobs.into_iter().for_each(|job| run.restore(env, job));
+        if !env.has(Bug::DropCheckIn) {
+            run.restore_uploads(env)?;
         }
         run.settle(env)?;
+        run.pay_spares(env)?;
+        env.check.resumed(env.disk, |proof| run.pending.contains_key(&proof) || env.disk.judged.contains_key(&proof));
         Ok(run)
     }
 
-    /// A client's job; once this returns it was accepted.
+    /// Tells the scheduler of a job that goes on, and of its proofs that had their verdict.
+    fn restore(&mut self, env: &Env<'_>, job: JobId) {
+        let Some(spec) = env.order(job).map(|order| order.spec) else { return };
+        self.inbox.push_back(Event::JobAdded { job, spec });
+        let cover = env.disk.cover.range((job, 0)..=(job, u64::MAX));
+        let covering: Vec<ProofId> = cover.clone().map(|(_, (_, proof))| *proof).collect();
+        for (_, &(range, proof)) in cover {
+            let event = Event::RangeRestored { job, range, proof, prover: ProverId(0), standing: Standing::Cover };
+            self.inbox.push_back(event);
+        }
+        for (&proof, judged) in env.disk.judged.iter().filter(|(_, judged)| judged.job == job) {
+            let standing = match judged.verdict {
+                _ if covering.contains(&proof) || env.has(Bug::JudgeAgain) => continue,
+                Verdict::Spare { owed } => Standing::Spare { owed },
+                _ => Standing::Settled,
+            };
+            let (range, prover) = (judged.range, judged.prover);
+            self.inbox.push_back(Event::RangeRestored { job, range, proof, prover, standing });
+        }
+    }
+
+    /// Decides about spares of jobs that are over. The scheduler can't: one whose deadline passed while nobody was there
+    /// ends before its spares are restored.
+    fn pay_spares(&mut self, env: &mut Env<'_>) -> Result<(), Crash> {
+        let owed = |(&proof, judged): (&ProofId, &Judged)| match judged.verdict {
+            Verdict::Spare { owed } if owed > 0 && !env.disk.is_live(judged.job) => Some((proof, *judged, owed)),
+            _ => None,
+        };
+        for (proof, Judged { prover, job, range, .. }, steps) in
+            env.disk.judged.iter().filter_map(owed).collect::<Vec<_>>()
+        {
+            let verdict = Verdict::Compensated { steps };
+            env.disk.write(Record::Judged { proof, prover, job, range, verdict })?;
+        }
+        Ok(())
+    }
+
+    /// A client's job, perhaps not for the first time: it may not have heard the answer.
     pub(crate) fn submit(&mut self, env: &mut Env<'_>, job: JobId) -> Result<(), Crash> {
-        let Some(order) = env.order(job).filter(|_| !env.disk.jobs.contains_key(&job)) else { return Ok(()) };
-        env.disk.write(Record::Job(job))?;
+        let Some(order) = env.order(job) else { return Ok(()) };
+        if env.disk.jobs.contains_key(&job) && !env.has(Bug::AddAgain) {
+            env.check.resubmitted += 1;
+            env.accepted.push(job);
+            return Ok(());
+        }
+        if env.has(Bug::AcceptEarly) {
+            self.late.push(Record::Job(job));
+        } else {
+            env.disk.write(Record::Job(job))?;
+        }
+        env.accepted.push(job);
         self.inbox.push_back(Event::JobAdded { job, spec: order.spec });
         self.settle(env)
     }
 
     pub(crate) fn cancel(&mut self, env: &mut Env<'_>, job: JobId) -> Result<(), Crash> {
+        let other = env.orders.iter().find(|order| env.disk.is_live(order.id) && order.cancelled_at.is_none());
+        let job = other.filter(|_| env.has(Bug::CancelOther)).map_or(job, |other| other.id);
         self.inbox.push_back(Event::JobCancelled { job });
         self.settle(env)
     }
@@ -176,12 +223,20 @@ impl Coordinator {
     /// Time passes.
     pub(crate) fn tick(&mut self, env: &mut Env<'_>) -> Result<(), Crash> {
         let now = env.millis();
+        if (env.now / 1_000).is_multiple_of(10) {
+            self.catch_up(env)?;
+        }
         for link in self.links.values_mut() {
             // An end shows in `ended` too.
             _ = link.session.tick(now);
         }
         self.inbox.push_back(Event::Tick);
         self.settle(env)
+    }
+
+    /// Writes what a planted bug has put off.
+    pub(super) fn catch_up(&mut self, env: &mut Env<'_>) -> Result<(), Crash> {
+        std::mem::take(&mut self.late).into_iter().try_for_each(|record| env.disk.write(record))
     }
 
     pub(crate) fn accept(&mut self, env: &mut Env<'_>, conn: u64) {
@@ -263,7 +318,14 @@ impl Coordinator {
                     ReleaseReason::Closing => Release::Closing,
                     ReleaseReason::OutOfMemory => Release::OutOfMemory,
                     ReleaseReason::Unable(_) | ReleaseReason::Failed(_) => Release::Failed,
+                    ReleaseReason::Deadline => Release::Deadline,
                 };
+                if let (Kind::Segment(whole), Release::Failed | Release::OutOfMemory) = (handed.kind, why) {
+                    let from = StepIndex(whole.start().0 + release.kept.get());
+                    if let Some(rest) = Range::new(from, whole.end()) {
+                        env.check.rules.failed(env.now, prover, handed.job, rest);
+                    }
+                }
                 self.inbox.push_back(Event::Released { prover, task, why });
             }
             FromProver::Offer(offer) => self.offer(env, conn, &offer)?,
@@ -301,120 +363,6 @@ impl Coordinator {
         self.inbox.push_back(Event::ProverJoined { prover, spec });
     }
 
-    fn offer(&mut self, env: &mut Env<'_>, conn: u64, offer: &Offer) -> Result<(), Crash> {
-        let Some(prover) = self.links.get(&conn).and_then(|link| link.prover) else { return Ok(()) };
-        let proof = id(offer.upload);
-        if let Some(judged) = env.disk.judged.get(&proof).copied() {
-            self.tell(env, prover, proof, outcome(judged.verdict, judged.range));
-            return Ok(());
-        }
-        self.offers.insert((prover, proof), offer.clone());
-        if self.pending.contains_key(&proof) {
-            return Ok(());
-        }
-        let mut receiver = UploadReceiver::new(offer.upload, offer.bytes.get());
-        if let Some(stored) = env.disk.uploads.get(&(prover, proof)) {
-            receiver.resume(stored);
-        }
-        match receiver.state() {
-            ChunkState::Complete => return self.complete(env, prover, proof),
-            ChunkState::Corrupt => {
-                env.disk.write(Record::Damaged(prover, proof))?;
-                receiver = UploadReceiver::new(offer.upload, offer.bytes.get());
-            }
-            ChunkState::More => {}
-        }
-        self.want(env, conn, receiver);
-        Ok(())
-    }
-
-    fn want(&mut self, env: &mut Env<'_>, conn: u64, receiver: UploadReceiver) {
-        let Some(link) = self.links.get_mut(&conn) else { return };
-        let wanted = link.session.want(env.millis(), receiver);
-        env.check.ensure(!matches!(wanted, Err(SendError::Refused(_))), || format!("a want is refused: {wanted:?}"));
-    }
-
-    fn chunk(&mut self, env: &mut Env<'_>, conn: u64, chunk: Chunk, state: ChunkState) -> Result<(), Crash> {
-        let Some(prover) = self.links.get(&conn).and_then(|link| link.prover) else { return Ok(()) };
-        let (proof, at) = (id(chunk.upload), usize::try_from(chunk.offset.get()).unwrap_or(usize::MAX));
-        let end = chunk.offset.get() + chunk.bytes.len() as u64;
-        log!(env.log, "{conn} > chunk {proof:?} to {end}");
-        if state == ChunkState::Corrupt {
-            env.disk.write(Record::Damaged(prover, proof))?;
-            if let Some(offer) = self.offers.get(&(prover, proof)) {
-                let receiver = UploadReceiver::new(offer.upload, offer.bytes.get());
-                self.want(env, conn, receiver);
-            }
-            return Ok(());
-        }
-        env.disk.write(Record::Upload(prover, proof, at, chunk.bytes.into_vec()))?;
-        if let (Some(link), Ok(bytes)) = (self.links.get_mut(&conn), Within::new(end)) {
-            let sent = link.session.send(env.millis(), Stored { upload: chunk.upload, bytes });
-            env.check.ensure(!matches!(sent, Err(SendError::Refused(_))), || format!("Stored is refused: {sent:?}"));
-        }
-        if state == ChunkState::Complete { self.complete(env, prover, proof) } else { Ok(()) }
-    }
-
-    /// All bytes of a proof are there and are the right ones.
-    fn complete(&mut self, env: &mut Env<'_>, prover: ProverId, proof: ProofId) -> Result<(), Crash> {
-        let Some(offer) = self.offers.get(&(prover, proof)) else { return Ok(()) };
-        let wire = offer.task.0;
-        let read = env.disk.uploads.get(&(prover, proof)).and_then(|bytes| Modelled::decode(bytes));
-        let known =
-            read.and_then(|read| Some((env.orders.iter().find(|order| chain_job(order.id) == read.job)?, read)));
-        let Some((order, read)) = known else {
-            env.disk.write(Record::Damaged(prover, proof))?;
-            self.tell(env, prover, proof, Outcome::Refused(Reason::lossy("not a proof of a known job")));
-            return Ok(());
-        };
-        let handed = self.handed.get(&wire).filter(|handed| handed.prover == prover && handed.job == order.id).copied();
-        if let Some(Handed { kind: Kind::Merge(left, right), task, job, .. }) = handed {
-            let Some(range) = Range::new(left.start(), right.end()) else { return Ok(()) };
-            let merge = Some((task, left, right));
-            self.pending.insert(proof, Pending { prover, job, range, entitled: false, merge });
-            self.to_verify.push_back(proof);
-            return Ok(());
-        }
-        let first = offer.first.get();
-        let range = Range::new(StepIndex(first), StepIndex(first + offer.steps.get()));
-        let range = range.filter(|range| range.end().0 <= order.spec.steps && read.parts.len() == 1);
-        let Some(range) = range else {
-            env.disk.write(Record::Damaged(prover, proof))?;
-            self.tell(env, prover, proof, Outcome::NotNeeded);
-            return Ok(());
-        };
-        let task = handed.map(|handed| handed.task);
-        if handed.is_some_and(|handed| matches!(handed.kind, Kind::Segment(whole) if range.steps() < whole.steps())) {
-            env.check.prefixes += 1;
-        }
-        let job = order.id;
-        self.pending.insert(proof, Pending { prover, job, range, entitled: task.is_some(), merge: None });
-        env.check.seen.insert(proof, (prover, range));
-        self.inbox.push_back(Event::ProofReceived { proof, prover, job, range, task });
-        Ok(())
-    }
-
-    /// Whether a proof holds, as the verifier would say.
-    pub(super) fn verifies(&self, env: &Env<'_>, proof: ProofId) -> bool {
-        let Some(pending) = self.pending.get(&proof) else { return false };
-        let Some(order) = env.order(pending.job) else { return false };
-        let bytes = env.disk.uploads.get(&(pending.prover, proof));
-        let Some(read) = bytes.and_then(|bytes| Modelled::decode(bytes)) else { return false };
-        let own = self.payouts.get(&pending.prover);
-        read.proves(&order.truth, pending.range)
-            && (pending.merge.is_some() || read.parts.iter().all(|(prover, _)| Some(prover) == own))
-    }
-
-    /// Tells a prover what became of a proof, if it is there and waits for that.
-    pub(super) fn tell(&mut self, env: &mut Env<'_>, prover: ProverId, proof: ProofId, outcome: Outcome) {
-        let link = self.by_prover.get(&prover).and_then(|conn| self.links.get_mut(conn));
-        log!(env.log, "{prover} < {proof:?}: {outcome:?}");
-        let Some(link) = link else { return };
-        let verdict = crowdfold_wire::Verdict { upload: UploadId(proof.0), outcome };
-        // It is refused where the proof was offered on another connection; then it is told with the next offer.
-        _ = link.session.send(env.millis(), verdict);
-    }
-
     /// Sends inputs as far as credit goes, and parts of merge inputs as far as windows go.
     pub(super) fn send_bulk(&mut self, env: &mut Env<'_>) {
         let now = env.millis();
@@ -423,8 +371,12 @@ impl Coordinator {
             for task in tasks {
                 let Some(Handed { kind: Kind::Segment(range), job, .. }) = self.handed.get(&task.0) else { continue };
                 let Some(order) = env.order(*job) else { continue };
-                while let Some((credit, next)) = link.session.credit_left(task).filter(|(_, at)| *at < range.steps()) {
-                    let (from, to) = (range.start().0 + next, range.end().0);
+                let more = u64::from(env.has(Bug::SendMore));
+                while let Some((credit, next)) =
+                    link.session.credit_left(task).filter(|(_, at)| *at < range.steps() + more)
+                {
+                    let late = u64::from(env.has(Bug::SendOtherInputs));
+                    let (from, to) = (range.start().0 + next + late, range.end().0 + late + more);
                     let rest = usize::try_from(from).ok().zip(usize::try_from(to).ok());
                     let Some(rest) = rest.and_then(|(from, to)| order.truth.inputs.get(from..to)) else { break };
                     let list = InputList::fill(&mut rest.iter().map(|input| &input[..]).peekable(), credit);
@@ -453,7 +405,8 @@ impl Coordinator {
     }
 
     /// Tells the scheduler who would take how much more.
-    pub(super) fn report_ready(&mut self) {
+    pub(super) fn report_ready(&mut self, bug: Option<Bug>) {
+        let is_busy = !self.inbox.is_empty();
         for link in self.links.values_mut() {
             let (Some(prover), None) = (link.prover, link.session.ended()) else { continue };
             let tasks = link.session.open_tasks().filter_map(|task| self.handed.get(&task.0));
@@ -465,26 +418,17 @@ impl Coordinator {
                 }
             }
             let (most, most_merges) = link.ready;
-            let free = |most: u64, open: u64| u16::try_from(most.saturating_sub(open)).unwrap_or(0);
+            let more = u64::from(bug == Some(Bug::ServeTooMany) && most > 0);
+            let free = |most: u64, open: u64| u16::try_from((most + more).saturating_sub(open)).unwrap_or(0);
             let told = (free(most.saturating_sub(most_merges), segments), free(most_merges, merges));
+            // More room is told of after what made it: else a prover gets again what it has just released.
+            let told = if is_busy { (told.0.min(link.told.0), told.1.min(link.told.1)) } else { told };
             if told != link.told {
                 link.told = told;
                 // Before anything else, so that nothing is handed out on what was said before.
                 self.inbox.push_front(Event::Ready { prover, segments: told.0, merges: told.1 });
             }
         }
-    }
-}
-
-/// What a prover is told of a verdict.
-pub(super) fn outcome(verdict: Verdict, range: Range) -> Outcome {
-    let steps = || Within::new(range.steps());
-    match verdict {
-        Verdict::Counted => steps().map_or(Outcome::NotNeeded, Outcome::Accepted),
-        Verdict::Compensated => steps().map_or(Outcome::NotNeeded, Outcome::Duplicate),
-        Verdict::Spare => Outcome::Spare,
-        Verdict::Late => Outcome::NotNeeded,
-        Verdict::Refused => Outcome::Refused(Reason::lossy("the proof does not verify")),
     }
 }
 
@@ -495,5 +439,24 @@ impl Coordinator {
             Handed { kind: Kind::Segment(range), prover, job, .. } => Some((*prover, *job, *range)),
             Handed { kind: Kind::Merge(..), .. } => None,
         }
+    }
+
+    /// Whose merge a task of this run is, and of which proofs.
+    pub(crate) fn merge(&self, disk: &Disk, wire: u64) -> Option<(ProverId, JobId, [Option<ProofId>; 2])> {
+        let Handed { kind: Kind::Merge(left, right), prover, job, .. } = self.handed.get(&wire)? else { return None };
+        let proof = |range| disk.proof_of(*job, range).map(|(proof, _)| proof);
+        Some((*prover, *job, [proof(*left), proof(*right)]))
+    }
+
+    /// Jobs that tasks of open connections are of.
+    pub(super) fn open_jobs(&self) -> BTreeSet<JobId> {
+        let links = self.links.values().filter(|link| link.session.ended().is_none());
+        let tasks = links.flat_map(|link| link.session.open_tasks());
+        tasks.filter_map(|task| self.handed.get(&task.0)).map(|handed| handed.job).collect()
+    }
+
+    /// What the scheduler has in its hands.
+    pub(crate) fn stats(&self) -> crowdfold_sched::Stats {
+        self.scheduler.stats()
     }
 }

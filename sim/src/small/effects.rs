@@ -5,10 +5,12 @@ use crowdfold_wire::{
     Blob, Cancel, Goodbye, GoodbyeCode, Merge, Outcome, Reason, Segment, SendError, Text, UploadId, Within,
 };
 
-use super::coordinator::{Coordinator, Env, Handed, Kind, Pending, Work, outcome};
+use super::coordinator::{Coordinator, Env, Handed, Kind, Pending, Work};
 use super::disk::{Crash, Record};
 use super::log::log;
 use super::plan::chain_job;
+use super::plant::{self, Bug};
+use super::uploads::outcome;
 use crate::model::{Modelled, PARAMETERS, PROGRAM};
 
 /// Milliseconds of a core for verifying: of one proof alone, and of each in a batch.
@@ -24,19 +26,30 @@ impl Coordinator {
     /// Works through events and effects until there is nothing left to do at this moment.
     pub(super) fn settle(&mut self, env: &mut Env<'_>) -> Result<(), Crash> {
         loop {
-            self.report_ready();
+            self.report_ready(env.bug);
             let Some(event) = self.inbox.pop_front() else { break };
-            let effects = self.scheduler.step(crowdfold_sched::Millis(env.now), event);
+            let effects = self.scheduler.step(crowdfold_sched::Millis(env.now), plant::hears(env.bug, event));
+            let effects = plant::says(env.bug, effects, |effect| match effect {
+                Effect::Assign { job, .. } => env.order(*job).map(|order| order.spec.steps),
+                _ => None,
+            });
             if event != Event::Tick || !effects.is_empty() {
                 log!(env.log, "{event:?} -> {effects:?}");
             }
-            env.check.after_step(&self.scheduler, event, &effects);
+            env.check.after_step(env.now, &self.scheduler, event, &effects, (env.disk, env.orders));
             for effect in &effects {
                 self.write_down(env, effect)?;
             }
             for effect in effects {
                 self.act(env, effect);
+                if let Effect::JobEnded { job, .. } = effect {
+                    self.drop_unwanted(env, job)?;
+                }
             }
+        }
+        for job in self.open_jobs() {
+            let is_over = matches!(env.disk.jobs.get(&job), Some(Some(_)));
+            env.check.ensure(!is_over, || format!("job {job} is over, and a task of it is open"));
         }
         self.send_bulk(env);
         self.employ(env);
@@ -46,16 +59,28 @@ impl Coordinator {
     fn write_down(&mut self, env: &mut Env<'_>, effect: &Effect) -> Result<(), Crash> {
         match *effect {
             Effect::Verdict { proof, prover, job, range, verdict } => {
-                let entitled = self.pending.get(&proof).is_some_and(|pending| pending.entitled);
-                env.disk.write(Record::Judged { proof, prover, job, range, verdict, entitled })?;
-                env.check.judged(proof, prover, job, range, verdict);
+                let is_other = env.has(Bug::CreditOther) && verdict == Verdict::Counted;
+                let prover = if is_other { ProverId(!prover.0) } else { prover };
+                let record = Record::Judged { proof, prover, job, range, verdict };
+                if env.has(Bug::TellEarly) && matches!(verdict, Verdict::Compensated { .. }) {
+                    self.late.push(record);
+                    return Ok(());
+                }
+                self.catch_up(env)?;
+                let second = env.disk.judged.contains_key(&proof) && verdict != Verdict::Counted;
+                if env.has(Bug::LoseSpare) && second {
+                    return Ok(());
+                }
+                env.disk.write(record)?;
+                env.check.judged(env.disk, proof, prover, range, verdict);
                 Ok(())
             }
             Effect::JobEnded { job, end } => {
                 let order = env.order(job);
                 if let Some(order) = order {
-                    env.check.ended(env.disk, order, end);
+                    env.check.ended(env.disk, order, end, env.now);
                 }
+                self.catch_up(env)?;
                 env.disk.write(Record::Ended(job, end))
             }
             _ => Ok(()),
@@ -74,6 +99,7 @@ impl Coordinator {
                     self.inbox.push_back(Event::MergeFailed { task, prover: Some(prover), bad_proof: false });
                 }
             }
+            Effect::MergeNatively { task, .. } if env.has(Bug::ForgetMerge) && self.wire_of.contains_key(&task) => {}
             Effect::MergeNatively { task, job, left, right } => {
                 self.to_merge.push_back(Work::Merge(task, job, left, right));
             }
@@ -83,15 +109,14 @@ impl Coordinator {
             }
             Effect::Verify { proof, .. } => self.to_verify.push_back(proof),
             Effect::Verdict { proof, prover, range, verdict, .. } => {
-                if verdict != Verdict::Spare {
-                    self.pending.remove(&proof);
-                }
+                self.pending.remove(&proof);
                 self.tell(env, prover, proof, outcome(verdict, range));
             }
             Effect::Suspend { prover, .. } => {
                 if let Some(link) = self.by_prover.get(&prover).and_then(|conn| self.links.get_mut(conn)) {
                     let text = Reason::lossy("bad proofs; connect again later");
-                    link.session.goodbye(env.millis(), Goodbye { code: GoodbyeCode::Suspended, text });
+                    let code = if env.has(Bug::BanForEver) { GoodbyeCode::Replaced } else { GoodbyeCode::Suspended };
+                    link.session.goodbye(env.millis(), Goodbye { code, text });
                 }
             }
             Effect::JobEnded { .. } | Effect::Ignored(_) => {}
@@ -120,9 +145,10 @@ impl Coordinator {
         let there = link.as_ref().is_some_and(|link| link.session.ended().is_none());
         let Some((link, order)) = link.zip(env.order(job)).filter(|_| there) else { return };
         link.told.0 = link.told.0.saturating_sub(1);
-        let state = usize::try_from(range.start().0).ok().and_then(|at| order.truth.states.get(at)).copied();
+        let state = order.truth.state(range.start().0 + u64::from(env.has(Bug::SendOtherState)));
         let ms = |at: u64| u32::try_from(at.saturating_sub(env.now)).unwrap_or(u32::MAX);
-        let parts = (Within::new(range.start().0), Within::new(range.steps()), Text::new(PROGRAM));
+        let more = u64::from(env.has(Bug::SendOtherSegment));
+        let parts = (Within::new(range.start().0), Within::new(range.steps() + more), Text::new(PROGRAM));
         let (Some(state), (Ok(first), Ok(steps), Ok(program))) = (state, parts) else { return };
         let segment = Segment {
             task: crowdfold_wire::TaskId(wire),
@@ -154,9 +180,14 @@ impl Coordinator {
             let (proof, bytes) = env.disk.proof_of(job, range)?;
             Some(Blob { upload: UploadId(proof.0), bytes: Within::new(bytes.len() as u64).ok()? })
         };
-        let (Some(left), Some(right), Ok(program)) = (blob(left), blob(right), Text::new(PROGRAM)) else {
+        let (Some(left), Some(mut right), Ok(program)) = (blob(left), blob(right), Text::new(PROGRAM)) else {
             return false;
         };
+        let others = env.disk.blobs.iter().filter(|(proof, _)| ![left.upload.0, right.upload.0].contains(&proof.0));
+        if let Some((proof, bytes)) = others.take(usize::from(env.has(Bug::SendOtherMerge))).next() {
+            let Ok(bytes) = Within::new(bytes.len() as u64) else { return false };
+            right = Blob { upload: UploadId(proof.0), bytes };
+        }
         let Some(link) = self.by_prover.get(&prover).and_then(|conn| self.links.get_mut(conn)) else { return false };
         link.told.1 = link.told.1.saturating_sub(1);
         let ms = u32::try_from(deadline.saturating_sub(env.now)).unwrap_or(u32::MAX);
@@ -203,6 +234,7 @@ impl Coordinator {
                 Work::Merge(_, _, left, right) if left.steps() + right.steps() > 64 => MERGE_RANGES_MS,
                 Work::Merge(..) => MERGE_SEGMENTS_MS,
             };
+            let ms = if env.has(Bug::Undetermined) { ms + plant::undetermined() } else { ms };
             self.works += 1;
             self.running.insert(self.works, work);
             env.later.push((ms, self.works));
@@ -223,10 +255,16 @@ impl Coordinator {
                 let read = |range| {
                     env.disk.proof_of(job, range).and_then(|(_, bytes)| Some((bytes.len(), Modelled::decode(bytes)?)))
                 };
-                let merged = read(left)
-                    .zip(read(right))
-                    .and_then(|((length, left), (_, right))| Some(Modelled::merge(&left, &right)?.encode(length)));
-                if let Some(bytes) = merged.filter(|_| env.disk.is_live(job)) {
+                let merged = read(left).zip(read(right)).and_then(|((length, left), (_, right))| {
+                    let mut merged = Modelled::merge(&left, &right)?;
+                    if env.has(Bug::SwapReceipts) {
+                        merged.parts.rotate_left(left.parts.len());
+                    }
+                    Some(merged.encode(length))
+                });
+                if env.has(Bug::FailMerges) {
+                    self.inbox.push_back(Event::MergeFailed { task, prover: None, bad_proof: false });
+                } else if let Some(bytes) = merged.filter(|_| env.disk.is_live(job)) {
                     self.merged(env, task, job, left, right, bytes)?;
                 }
             }
@@ -253,8 +291,9 @@ impl Coordinator {
     fn verified(&mut self, env: &mut Env<'_>, proof: ProofId, valid: bool) -> Result<(), Crash> {
         let Some(Pending { prover, job, range, merge, .. }) = self.pending.get(&proof).copied() else { return Ok(()) };
         let Some((task, left, right)) = merge else {
-            if valid {
-                env.check.verified.insert(proof);
+            if env.has(Bug::KeepPending) && !env.disk.is_live(job) {
+                self.tell(env, prover, proof, Outcome::NotNeeded);
+                return Ok(());
             }
             self.inbox.push_back(if valid { Event::Verified { proof } } else { Event::Refused { proof } });
             return Ok(());

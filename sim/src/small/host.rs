@@ -23,6 +23,7 @@ pub(crate) enum Wish {
     Dial,
     Close,
     Parameters(ParametersId, crowdfold_prover::Purpose),
+    Made(UploadId, ProofInfo, Arc<Vec<u8>>),
     Told(UploadId, Outcome, u64),
 }
 
@@ -44,13 +45,18 @@ pub(crate) struct Host {
     /// When it is woken next.
     pub(crate) wake: Option<u64>,
     pub(crate) folded: u64,
+    /// Proofs that a new page had from an earlier one.
+    pub(crate) returned: u64,
 }
 
 impl Host {
     pub(crate) fn new(member: Member, seed: u64, number: u64) -> Self {
         let mut random = Random::new(seed, 100 + number);
+        let own = random.next();
+        let (number, secret_part) =
+            member.twin_of.map_or((number, own), |twin| (twin, Random::new(seed, 100 + twin).next()));
         let mut secret = [0; 32];
-        secret[..8].copy_from_slice(&random.next().to_le_bytes());
+        secret[..8].copy_from_slice(&secret_part.to_le_bytes());
         secret[8] = u8::try_from(number).unwrap_or(0);
         let key = SigningKey::from_bytes(&secret);
         let name = u64::from_le_bytes(key.verifying_key().to_bytes()[..8].try_into().unwrap_or_default());
@@ -68,6 +74,7 @@ impl Host {
             cut_until: 0,
             wake: None,
             folded: 0,
+            returned: 0,
         }
     }
 
@@ -89,8 +96,6 @@ impl Host {
     /// Its page is opened.
     pub(crate) fn open(&mut self, now: u64) {
         let member = &self.member;
-        let mut payout = [0; 20];
-        payout[..8].copy_from_slice(&self.name.to_le_bytes());
         let text = Text::new("crowdfold-sim").unwrap_or_default();
         let (Ok(threads), Ok(tasks), Ok(merges)) =
             (Within::new(1), Within::new(member.tasks), Within::new(member.merges))
@@ -102,12 +107,13 @@ impl Host {
             rows_per_second: member.says,
             ready: Ready { tasks, merges },
             held_bytes: member.held_bytes,
-            ..Config::new(text, origin, Address(payout), HostKind::Tab, member.memory, threads)
+            ..Config::new(text, origin, payout(self.name), HostKind::Tab, member.memory, threads)
         };
         let mut prover = Prover::new(self.clock(now), config, member.engine.clone(), self.key.clone());
         for (info, bytes) in self.stored.values() {
             // A proof for which there is no room stays stored, for another time.
-            _ = prover.proof_restored(self.clock(now), *info, bytes.to_vec());
+            let restored = prover.proof_restored(self.clock(now), *info, bytes.to_vec());
+            self.returned += u64::from(restored.is_ok());
         }
         self.prover = Some(prover);
         self.busy_until = now;
@@ -133,7 +139,10 @@ impl Host {
                 Effect::NeedParameters { parameters, purpose, .. } => {
                     wishes.push(Wish::Parameters(parameters, purpose))
                 }
-                Effect::Keep { upload, info, bytes } => _ = self.stored.insert(upload, (info, bytes)),
+                Effect::Keep { upload, info, bytes } => {
+                    wishes.push(Wish::Made(upload, info, bytes.clone()));
+                    self.stored.insert(upload, (info, bytes));
+                }
                 Effect::Forget { upload, info, outcome } => {
                     self.stored.remove(&upload);
                     wishes.push(Wish::Told(upload, outcome, info.steps));
@@ -160,6 +169,13 @@ impl Host {
         self.busy_until = now + took;
         Some(self.busy_until)
     }
+}
+
+/// Who is paid for a prover's work.
+pub(crate) fn payout(name: u64) -> Address {
+    let mut address = [0; 20];
+    address[..8].copy_from_slice(&name.to_le_bytes());
+    Address(address)
 }
 
 /// A frame from the coordinator, for the checkers.

@@ -7,14 +7,34 @@ mod effects;
 mod host;
 mod log;
 mod plan;
+mod plant;
+mod uploads;
 mod world;
 
 use std::collections::BTreeSet;
 
 pub use plan::Fault;
+pub use plant::Bug;
 pub use world::Outcomes;
 
-/// Runs one seed, without some kinds of faults, and keeps the log if it is wanted.
-pub fn run(seed: u64, without: &BTreeSet<Fault>, keeps_log: bool) -> Outcomes {
-    world::World::new(seed, without, keeps_log).run()
+/// How to run a seed.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Kinds of faults to leave out.
+    pub without: BTreeSet<Fault>,
+    /// A duty to neglect.
+    pub bug: Option<Bug>,
+    /// Whether to keep the log.
+    pub keeps_log: bool,
+    /// Whether to run the seed twice, to see that it is the same.
+    pub twice: bool,
+}
+
+/// Runs one seed.
+pub fn run(seed: u64, options: &Options) -> Outcomes {
+    let mut outcomes = world::World::new(seed, options).run();
+    if options.twice && outcomes.broken.is_none() && world::World::new(seed, options).run().hash != outcomes.hash {
+        outcomes.broken = Some("two runs of it differ".into());
+    }
+    outcomes
 }

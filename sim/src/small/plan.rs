@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crowdfold_fold::{Address, Job};
 use crowdfold_sched::{Bytes, ClientId, Config, JobId, JobSpec, Millis};
 
-use super::disk::Place;
+use super::disk::{Place, Table, When};
 use crate::model::{Lie, ModelEngine, Truth};
 use crate::random::Random;
 
@@ -57,6 +57,10 @@ faults! {
     Merge = "merge",
     /// Provers are far slower than they say.
     Slow = "slow",
+    /// Two hosts have the same key and are there at once.
+    Twin = "twin",
+    /// Clients do not hear that their job was accepted, and submit it again.
+    Again = "again",
 }
 
 impl FromStr for Fault {
@@ -77,6 +81,8 @@ pub(crate) struct Order {
     pub(crate) spec: JobSpec,
     pub(crate) truth: Truth,
     pub(crate) cancelled_at: Option<u64>,
+    /// Milliseconds after which the client submits it again, because the answer was lost.
+    pub(crate) again_after: Option<u64>,
 }
 
 /// What happens to a prover from outside.
@@ -101,6 +107,8 @@ pub(crate) enum Mishap {
     Partition {
         ms: u64,
     },
+    /// Its owner sees that another host took its place, and wants it back.
+    Return,
 }
 
 /// A prover.
@@ -123,6 +131,8 @@ pub(crate) struct Member {
     pub(crate) jitter_ms: u64,
     pub(crate) bytes_ms: u64,
     pub(crate) mishaps: Vec<(u64, Mishap)>,
+    /// The number of the member that has the same key.
+    pub(crate) twin_of: Option<u64>,
 }
 
 impl Member {
@@ -139,7 +149,7 @@ pub(crate) struct Plan {
     pub(crate) config: Config,
     pub(crate) checkpoint_ms: u32,
     pub(crate) cores: usize,
-    pub(crate) crash_at: Vec<(u64, Place)>,
+    pub(crate) crash_at: Vec<(When, Place)>,
     /// From here on nothing new goes wrong.
     pub(crate) calm_from: u64,
 }
@@ -163,24 +173,30 @@ impl Plan {
             avoid_ms: 60_000,
             merge_ms: 20_000,
             native_merges: usize::try_from(random.between(1, 4)).unwrap_or(1),
-            unverified: usize::try_from(random.between(2, 64)).unwrap_or(2),
+            unverified: usize::try_from(random.between(0, 16)).unwrap_or(2),
             suspension_ms: 30_000,
             ..Config::default()
         };
         let rows = random.between(500, 20_000);
-        let orders = (1..=random.between(1, 5)).map(|id| order(random, id, rows, calm_from, without)).collect();
+        let mut orders: Vec<_> =
+            (1..=random.between(1, 5)).map(|id| order(random, id, rows, calm_from, without)).collect();
+        let again = |order: &mut Order, more: &mut Random| {
+            let lost = !without.contains(&Fault::Again) && more.chance(300);
+            order.again_after = lost.then(|| more.between(1, 200_000));
+        };
         // Some seeds hand out many tasks and some few, some have big proofs and some small ones.
         let proof_bytes =
             if random.chance(200) { random.between(100_000, 900_000) } else { random.between(300, 20_000) };
         let count = random.between(1, 12) + if random.chance(100) { 18 } else { 0 };
         let mut members: Vec<_> = (0..count).map(|_| member(random, rows, proof_bytes, calm_from, without)).collect();
+        // From a stream of their own, so that what else a seed says does not depend on them.
+        let more = &mut Random::new(seed, 3);
+        orders.iter_mut().for_each(|order| again(order, more));
+        twins(more, &mut members, calm_from, without);
         // One who is there and true to the end, so that the work can be done.
         members.push(member(random, rows, proof_bytes, calm_from, &Fault::ALL.iter().copied().collect()));
         let crashes = if without.contains(&Fault::Crash) || random.chance(300) { 0 } else { random.between(1, 6) };
-        let places = [Place::Before, Place::Torn, Place::After];
-        let crash_at = (0..crashes)
-            .map(|_| (random.between(1, 300), places[usize::try_from(random.between(0, 2)).unwrap_or(0)]))
-            .collect();
+        let crash_at = (0..crashes).map(|_| crash(random, more)).collect();
         Self {
             orders,
             members,
@@ -190,6 +206,42 @@ impl Plan {
             crash_at,
             calm_from,
         }
+    }
+}
+
+/// Half of the crashes are at any write, half at one of a certain kind: the rare ones would hardly be hit otherwise.
+fn crash(random: &mut Random, more: &mut Random) -> (When, Place) {
+    let places = [Place::Before, Place::Torn, Place::After];
+    let write = random.between(1, 300);
+    let place = places[usize::try_from(random.between(0, 2)).unwrap_or(0)];
+    if more.chance(500) {
+        return (When::Write(write), place);
+    }
+    let table = Table::ALL[usize::try_from(more.between(0, Table::ALL.len() as u64 - 1)).unwrap_or(0)];
+    let most = match table {
+        Table::Epoch | Table::Job | Table::Ended => 6,
+        Table::Merged | Table::Damaged => 20,
+        Table::Upload | Table::Offered | Table::Judged => 60,
+    };
+    (When::Of(table, more.between(1, most)), place)
+}
+
+/// Second hosts for some of the keys. Their owners want now the one, now the other.
+fn twins(random: &mut Random, members: &mut Vec<Member>, calm_from: u64, without: &BTreeSet<Fault>) {
+    for number in 0..members.len() {
+        if without.contains(&Fault::Twin) || !random.chance(60) {
+            continue;
+        }
+        let mut twin = members[number].clone();
+        twin.twin_of = Some(number as u64);
+        twin.joins_at = random.between(0, calm_from);
+        twin.mishaps = vec![(random.between(twin.joins_at, calm_from), Mishap::Leave { back_after: calm_from })];
+        for wants in [&mut twin, &mut members[number]] {
+            let returns = (0..random.between(0, 3)).map(|_| (random.between(0, calm_from), Mishap::Return));
+            wants.mishaps.extend(returns.collect::<Vec<_>>());
+            wants.mishaps.sort_by_key(|(at, _)| *at);
+        }
+        members.push(twin);
     }
 }
 
@@ -217,7 +269,8 @@ fn order(random: &mut Random, id: u64, rows: u64, calm_from: u64, without: &BTre
         height: random.between(0, 3),
     };
     let truth = Truth::new(chain_job(id), random.next(), inputs);
-    Order { at, id, spec, truth, cancelled_at: cancelled.then(|| at + random.between(0, calm_from)) }
+    let cancelled_at = cancelled.then(|| at + random.between(0, calm_from));
+    Order { at, id, spec, truth, cancelled_at, again_after: None }
 }
 
 fn member(random: &mut Random, rows: u64, proof_bytes: u64, calm_from: u64, without: &BTreeSet<Fault>) -> Member {
@@ -268,5 +321,6 @@ fn member(random: &mut Random, rows: u64, proof_bytes: u64, calm_from: u64, with
         jitter_ms: random.between(0, 300),
         bytes_ms: random.between(60, 5_000),
         mishaps,
+        twin_of: None,
     }
 }

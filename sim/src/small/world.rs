@@ -2,21 +2,23 @@
 
 mod network;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crowdfold_sched::{JobEnd, JobId, ProofId, ProverId};
 use crowdfold_wire::{Outcome, ParametersId, UploadId};
 
+use super::Options;
 use super::check::Checker;
 use super::coordinator::{Coordinator, Env};
 use super::disk::{Crash, Disk};
 use super::host::{Host, Wish};
 use super::log::{Log, log};
-use super::plan::{Fault, Mishap, Plan};
+use super::plan::{Mishap, Plan};
+use super::plant::Bug;
 use crate::random::Random;
 
 /// Milliseconds after the last fault within which every job has to end.
-const BOUND_MS: u64 = 6 * 3_600_000;
+const BOUND_MS: u64 = 3_600_000;
 /// Milliseconds after the last job for verdicts to arrive.
 const REST_MS: u64 = 300_000;
 /// Events at one moment beyond which something runs in circles.
@@ -70,6 +72,8 @@ pub(crate) struct World {
     pub(crate) check: Checker,
     log: Log,
     random: Random,
+    bug: Option<Bug>,
+    after_calm: u64,
 }
 
 /// What became of a seed.
@@ -89,16 +93,26 @@ pub struct Outcomes {
     pub crashes: u64,
     /// Proofs of a part of their segment.
     pub prefixes: u64,
+    /// Proofs that a new page had from an earlier one.
+    pub returned: u64,
+    /// Check-ins that only the disk had after a crash.
+    pub restored: u64,
+    /// Jobs that were submitted again.
+    pub resubmitted: u64,
+    /// Times that a host with the same key took another's place.
+    pub replaced: u64,
+    /// Milliseconds from the last fault to the end of the last job.
+    pub after_calm: u64,
     /// Steps that count, and steps that were folded.
     pub steps: (u64, u64),
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, without: &BTreeSet<Fault>, keeps_log: bool) -> Self {
-        let plan = Plan::new(seed, without);
+    pub(crate) fn new(seed: u64, options: &Options) -> Self {
+        let (plan, bug) = (Plan::new(seed, &options.without), options.bug);
         let members = plan.members.iter().cloned().zip(0..);
         let hosts = members.map(|(member, number)| Host::new(member, seed, number)).collect();
-        let disk = Disk { crash_at: plan.crash_at.iter().copied().collect(), ..Disk::default() };
+        let disk = Disk { crash_at: plan.crash_at.iter().copied().collect(), bug, ..Disk::default() };
         let mut world = Self {
             plan,
             now: 0,
@@ -112,14 +126,19 @@ impl World {
             deadline: 0,
             disk,
             check: Checker::default(),
-            log: Log::new(keeps_log),
+            log: Log::new(options.keeps_log),
             random: Random::new(seed, 2),
+            bug,
+            after_calm: 0,
         };
         world.at(0, Happening::Restart);
         for index in 0..world.plan.orders.len() {
             let order = &world.plan.orders[index];
-            let (id, at, cancelled) = (order.id, order.at, order.cancelled_at);
+            let (id, at, cancelled, again) = (order.id, order.at, order.cancelled_at, order.again_after);
             world.at(at, Happening::Submit(id));
+            if let Some(after) = again {
+                world.at(at + after, Happening::Submit(id));
+            }
             if let Some(cancelled) = cancelled {
                 world.at(cancelled, Happening::Cancel(id));
             }
@@ -151,6 +170,7 @@ impl World {
             self.happen(what);
             let over = self.plan.orders.iter().all(|order| matches!(self.disk.jobs.get(&order.id), Some(Some(_))));
             if over && rest.is_none() {
+                self.after_calm = self.now.saturating_sub(self.plan.calm_from);
                 rest = Some(self.now.max(self.plan.calm_from) + REST_MS);
             }
             if self.check.broken.is_some() || rest.is_some_and(|rest| self.now > rest) {
@@ -168,6 +188,11 @@ impl World {
     fn finish(mut self) -> Outcomes {
         if self.check.broken.is_none() {
             self.check.durable(&self.disk);
+            self.check.spares_decided(&self.disk);
+            if let Some(stats) = self.coordinator.as_ref().map(Coordinator::stats) {
+                let left = stats.jobs + stats.leases + stats.merges + stats.unverified;
+                self.check.ensure(left == 0, || format!("all jobs ended, and the scheduler still has {stats:?}"));
+            }
             for host in &self.hosts {
                 let Some(status) = host.prover.as_ref().map(crowdfold_prover::Prover::status) else { continue };
                 let open = matches!(status.link, crowdfold_prover::Link::Open(_));
@@ -183,8 +208,24 @@ impl World {
         let folded = self.hosts.iter().map(|host| host.folded).sum();
         log!(self.log, "the end: {:?}", self.check.broken);
         let (hash, log) = self.log.end();
-        let Checker { broken, events, crashes, prefixes, .. } = self.check;
-        Outcomes { broken, hash, log, ends, events, crashes, prefixes, steps: (counted, folded) }
+        let returned = self.hosts.iter().map(|host| host.returned).sum();
+        let Checker { broken, events, crashes, prefixes, resubmitted, replaced, restored, .. } = self.check;
+        let (steps, after_calm) = ((counted, folded), self.after_calm);
+        Outcomes {
+            broken,
+            hash,
+            log,
+            ends,
+            events,
+            crashes,
+            prefixes,
+            returned,
+            restored,
+            resubmitted,
+            replaced,
+            after_calm,
+            steps,
+        }
     }
 
     /// Calls the coordinator, if it is there, and does what follows.
@@ -197,10 +238,13 @@ impl World {
             check: &mut self.check,
             random: &mut self.random,
             orders: &self.plan.orders,
+            bug: self.bug,
+            accepted: Vec::new(),
             later: Vec::new(),
         };
         let outcome = call(&mut coordinator, &mut env);
-        let later = env.later;
+        let (later, accepted) = (env.later, env.accepted);
+        self.check.accepted.extend(accepted.into_iter().filter(|_| outcome.is_ok()));
         if outcome.is_err() {
             drop(coordinator);
             return self.crashed();
@@ -241,6 +285,8 @@ impl World {
             check: &mut self.check,
             random: &mut self.random,
             orders: &self.plan.orders,
+            bug: self.bug,
+            accepted: Vec::new(),
             later: Vec::new(),
         };
         let started = Coordinator::start(&mut env, &self.plan.config, self.plan.cores, self.plan.checkpoint_ms);
@@ -267,9 +313,7 @@ impl World {
             Happening::Tick(_) | Happening::Deadline(_) => {}
             Happening::Submit(job) => {
                 self.coordinate(|coordinator, env| coordinator.submit(env, job));
-                if self.coordinator.is_some() {
-                    self.check.accepted.insert(job);
-                } else {
+                if self.coordinator.is_none() {
                     // The client did not hear that it was accepted, and tries again.
                     self.at(self.now + 1_000, Happening::Submit(job));
                 }
@@ -342,6 +386,7 @@ impl World {
         let (host, now) = (&mut self.hosts[index], self.now);
         let clock = host.clock(now);
         match mishap {
+            Mishap::Return => host.prover.iter_mut().for_each(|prover| prover.resume(clock)),
             Mishap::Leave { back_after } => {
                 if let Some(conn) = host.conn {
                     self.cut(conn, true);
@@ -392,6 +437,10 @@ impl World {
                     let (dial, took) = (self.hosts[index].dials, self.random.between(10, 4_000));
                     self.at(self.now + took, Happening::Parameters(index, dial, parameters, purpose));
                 }
+                Wish::Made(upload, info, bytes) => {
+                    let (proof, prover) = (ProofId(upload.0), ProverId(self.hosts[index].name));
+                    self.check.made(proof, prover, (info.first, info.steps), &bytes, &self.plan.orders);
+                }
                 Wish::Told(upload, outcome, steps) => self.told(index, upload, &outcome, steps),
             }
         }
@@ -417,13 +466,13 @@ impl World {
         let (name, honest) = (host.name, host.member.is_honest());
         let refused = matches!(outcome, Outcome::Refused(_));
         self.check.ensure(!(honest && refused), || format!("{name} is honest, and its proof {upload} was refused"));
-        if let Outcome::Accepted(credited) | Outcome::Duplicate(credited) = outcome {
-            self.check
-                .ensure(credited.get() == steps || steps == 0, || format!("{upload}: {steps} steps, {outcome:?}"));
-            let proof = ProofId(upload.0);
-            if self.check.seen.contains_key(&proof) {
-                self.check.promised.insert(proof, (ProverId(name), steps));
-            }
+        let made = self.check.made.contains_key(&ProofId(upload.0));
+        let (Outcome::Accepted(credited) | Outcome::Duplicate(credited)) = outcome else { return };
+        let all = matches!(outcome, Outcome::Accepted(_)) && credited.get() == steps;
+        let some = matches!(outcome, Outcome::Duplicate(_)) && credited.get() <= steps;
+        self.check.ensure(all || some || !made, || format!("{upload}: {steps} steps, {outcome:?}"));
+        if made {
+            self.check.promised.insert(ProofId(upload.0), (ProverId(name), credited.get()));
         }
     }
 }

@@ -1,39 +1,47 @@
 //! The simulator's short runs.
 
-use std::collections::BTreeSet;
+mod planted;
 
 use crowdfold_sim::fleet;
-use crowdfold_sim::small::{self, Fault};
+use crowdfold_sim::small::{self, Fault, Options};
 
 #[test]
 fn a_few_seeds_keep_the_invariants() {
     let (mut crashes, mut prefixes, mut done) = (0, 0, 0);
+    let (mut returned, mut restored, mut resubmitted, mut replaced) = (0, 0, 0, 0);
     for seed in 0..40 {
-        let outcomes = small::run(seed, &BTreeSet::new(), false);
+        let outcomes = small::run(seed, &Options::default());
         let repeat = format!("cargo run -p crowdfold-sim -- --seed {seed}");
         assert_eq!(outcomes.broken, None, "seed {seed}, repeat it with: {repeat}");
         crashes += outcomes.crashes;
         prefixes += outcomes.prefixes;
         done += outcomes.ends[0];
+        returned += outcomes.returned;
+        restored += outcomes.restored;
+        resubmitted += outcomes.resubmitted;
+        replaced += outcomes.replaced;
     }
     assert!(crashes > 10 && prefixes > 100 && done > 40, "{crashes} crashes, {prefixes} prefixes, {done} jobs done");
+    // What only happens sometimes happens often enough to be tested.
+    assert!(returned > 5 && restored > 5, "{returned} proofs of earlier pages, {restored} of earlier runs");
+    assert!(resubmitted > 10 && replaced > 5, "{resubmitted} jobs came again, {replaced} connections were replaced");
 }
 
 #[test]
 fn a_seed_is_always_the_same() {
     for seed in 100..106 {
-        let [first, second] = [0, 1].map(|_| small::run(seed, &BTreeSet::new(), false).hash);
+        let [first, second] = [0, 1].map(|_| small::run(seed, &Options::default()).hash);
         assert_eq!(first, second, "seed {seed}");
     }
-    assert_ne!(small::run(1, &BTreeSet::new(), false).hash, small::run(2, &BTreeSet::new(), false).hash);
+    assert_ne!(small::run(1, &Options::default()).hash, small::run(2, &Options::default()).hash);
 }
 
 #[test]
 fn without_faults_little_is_lost() {
-    let without: BTreeSet<Fault> = Fault::ALL.iter().copied().collect();
+    let options = Options { without: Fault::ALL.iter().copied().collect(), ..Options::default() };
     let mut sums = (0, 0);
     for seed in 0..20 {
-        let outcomes = small::run(seed, &without, false);
+        let outcomes = small::run(seed, &options);
         assert_eq!((outcomes.broken, outcomes.crashes), (None, 0), "seed {seed}");
         sums = (sums.0 + outcomes.steps.0, sums.1 + outcomes.steps.1);
     }
@@ -45,6 +53,8 @@ fn without_faults_little_is_lost() {
 #[test]
 fn a_fleet_with_churn_is_used() {
     let report = fleet::run(fleet::Options::new(1_000, 300));
-    assert!(report.utilisation > 0.7 && report.wasted < 0.15 && report.ignored == 0, "{report:#?}");
+    assert!(report.utilisation > 0.9 && report.wasted < 0.06, "{report:#?}");
+    // What is said of a task in the moment in which its deadline passes.
+    assert!(report.ignored < 10, "{report:#?}");
     assert!(report.left > 300 && report.queue < 1_000, "{report:#?}");
 }

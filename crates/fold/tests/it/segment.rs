@@ -1,4 +1,4 @@
-//! Segments: reproducible, usable after errors, finished at any step.
+//! Segments: reproducible, usable after errors, proved at any step.
 
 use std::sync::Arc;
 
@@ -51,10 +51,39 @@ fn finishing_early_proves_the_same_as_a_shorter_segment() {
 }
 
 #[test]
+fn snapshots_are_proofs_and_change_nothing() {
+    let (mut steps, mut others) = (rng(1), rng(2));
+    let mut segment = Segment::new(PARAMS.prover(), context(1), vec![Fr::from(5)]).expect("segment");
+    let mut snapshots = Vec::new();
+    for input in 0..3 {
+        segment.push(&Fr::from(input), &mut steps).expect("push");
+        let snapshot = segment.snapshot(&mut others).expect("there is a step");
+        assert_eq!((snapshot.start(), snapshot.end()), (&[Fr::from(5)][..], segment.state()));
+        assert_eq!((snapshot.count(), segment.count()), (input + 1, input + 1));
+        verify(&PARAMS, &snapshot, &mut others).expect("verifies");
+        snapshots.push(snapshot);
+    }
+    // Another one of the same steps is another proof, and as valid.
+    let again = segment.snapshot(&mut others).expect("there are steps");
+    assert!(again != snapshots[2]);
+    verify(&PARAMS, &again, &mut others).expect("verifies");
+    // Each goes on from what was there before it: the neighbour of a snapshot merges with it.
+    let rest = crate::common::segment(2, snapshots[1].end()[0], 2, 1, 3);
+    let merged = merge(&PARAMS, &snapshots[1], Some(&rest), &mut others).expect("adjacent");
+    assert_eq!((merged.count(), merged.end()), (3, segment.state()));
+    verify(&PARAMS, &merged, &mut others).expect("verifies");
+    // With the random numbers of a segment without snapshots it ends in the same bytes.
+    let last = segment.finish(&mut steps).expect("finish");
+    assert!(last.to_bytes() == crate::common::segment(1, Fr::from(5), 0, 3, 1).to_bytes());
+    verify(&PARAMS, &last, &mut others).expect("verifies");
+}
+
+#[test]
 fn an_empty_segment_and_a_state_of_another_arity_are_refused() {
     let mut rng = rng(1);
     let segment = Segment::new(PARAMS.prover(), context(1), vec![Fr::from(5)]).expect("segment");
     assert_eq!((segment.count(), segment.state()), (0, &[Fr::from(5)][..]));
+    assert!(matches!(segment.snapshot(&mut rng), Err(Error::Empty)));
     assert!(matches!(segment.finish(&mut rng), Err(Error::Empty)));
     for arity in [0, 2, 65] {
         let error = Segment::new(PARAMS.prover(), context(1), vec![Fr::from(5); arity]).err();

@@ -105,7 +105,8 @@ impl<E: Engine> Prover<E> {
     fn leave(&mut self, now: Millis) {
         self.link = Link::Ending;
         self.set_adrift(now);
-        self.held.withdraw();
+        let session = self.session.as_ref();
+        self.held.withdraw(|upload| session.is_some_and(|session| session.is_stored(upload)));
         (self.opened, self.ready) = (None, None);
     }
 
@@ -119,10 +120,9 @@ impl<E: Engine> Prover<E> {
 
     /// Offers what is not offered yet. Before `Ready`, so that nobody hands out what is done.
     pub(super) fn offer(&mut self, now: Millis) {
-        if !self.is_open() {
-            return;
-        }
-        for (upload, info, bytes) in self.held.take_unoffered() {
+        let Some(session) = self.session.as_ref().filter(|_| self.is_open()) else { return };
+        // Check-ins that were forgotten before their verdict are still open there.
+        for (upload, info, bytes) in self.held.take_unoffered(session.offers_left()) {
             let (first, steps, bytes) = (Within::new(info.first), Within::new(info.steps), Within::new(bytes));
             if let (Ok(first), Ok(steps), Ok(bytes)) = (first, steps, bytes) {
                 self.send(now, Offer { upload, task: info.task, first, steps, bytes });

@@ -2,12 +2,13 @@
 
 use super::Prover;
 use crate::engine::Engine;
+use crate::held::Kept;
 use crate::limits::MAX_RESTARTS;
 use crate::status::Effect;
 use crate::task::{MergeTask, Task};
 use crowdfold_wire::{
-    Cancel, Chunk, ChunkState, Event, FromCoordinator, Inputs, Merge, Millis, Reason, Release, ReleaseReason, Segment,
-    StepCount, Stored, TaskId, UploadId, UploadOffset, UploadReceiver, Verdict,
+    Cancel, Chunk, ChunkState, Event, FromCoordinator, Inputs, Merge, Millis, Outcome, Reason, Release, ReleaseReason,
+    Segment, StepCount, Stored, TaskId, UploadId, UploadOffset, UploadReceiver, Verdict,
 };
 
 impl<E: Engine> Prover<E> {
@@ -119,9 +120,18 @@ impl<E: Engine> Prover<E> {
     }
 
     fn verdict(&mut self, verdict: Verdict) {
-        let Some(kept) = self.held.remove(verdict.upload) else { return };
-        self.totals.add(&verdict.outcome);
-        self.effects.push_back(Effect::Forget { upload: kept.upload, info: kept.info, outcome: verdict.outcome });
+        match self.held.remove(verdict.upload) {
+            Some(kept) => self.forget(&kept, verdict.outcome),
+            // A check-in that has been forgotten for a longer proof. If it counts after all, that is to be seen.
+            None if verdict.outcome != Outcome::Superseded => self.totals.add(&verdict.outcome),
+            None => {}
+        }
+    }
+
+    /// Something has become of a proof that was held.
+    pub(super) fn forget(&mut self, kept: &Kept, outcome: Outcome) {
+        self.totals.add(&outcome);
+        self.effects.push_back(Effect::Forget { upload: kept.upload, info: kept.info, outcome });
     }
 
     /// Hands a task back of which nothing more will come.

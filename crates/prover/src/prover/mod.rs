@@ -7,7 +7,7 @@ mod work;
 use crate::backoff::Backoff;
 use crate::config::Config;
 use crate::engine::{Engine, Purpose};
-use crate::held::Held;
+use crate::held::{Held, Kept};
 use crate::limits::{ADRIFT_MS, MAX_HELD_PROOFS};
 use crate::speed::Speed;
 use crate::status::{Activity, Effect, Link, ProofInfo, Status, Totals};
@@ -156,12 +156,11 @@ impl<E: Engine> Prover<E> {
         let waiting = self.waiting.values().flat_map(|task| [Some(task.finish_by), task.starves_at()]);
         let merges = self.merges.values().map(|merge| Some(merge.finish_by));
         let folding = self.folding.iter().filter(|folding| folding.ending.is_none()).flat_map(|folding| {
-            let chain = folding.chain.as_ref().filter(|chain| chain.steps > 0);
             [
                 Some(folding.task.finish_by),
                 folding.task.starves_at(),
                 folding.adrift.map(|since| since.after(ADRIFT_MS)),
-                chain.map(|chain| chain.opened.after(self.checkpoint_ms)),
+                self.check_in_at(),
             ]
         });
         [session, dial].into_iter().chain(waiting).chain(merges).chain(folding).flatten().min()
@@ -284,8 +283,36 @@ impl<E: Engine> Prover<E> {
 
     /// Whether so many bytes more may be held.
     fn has_room(&self, bytes: u64) -> bool {
+        self.has_room_without(None, bytes)
+    }
+
+    /// The same when a proof goes that is held now.
+    fn has_room_without(&self, gone: Option<&Kept>, bytes: u64) -> bool {
         let (reserved, count) = self.reserved();
+        let reserved = reserved - gone.map_or(0, |gone| gone.bytes.len() as u64);
+        let count = count - usize::from(gone.is_some());
         reserved.saturating_add(bytes) <= self.config.held_bytes && count < MAX_HELD_PROOFS
+    }
+
+    /// Whether the coordinator has all bytes of a proof that is held.
+    fn is_stored(&self, kept: &Kept) -> bool {
+        if kept.offered {
+            self.session.as_ref().is_some_and(|session| session.is_stored(kept.upload))
+        } else {
+            kept.was_stored
+        }
+    }
+
+    /// The moment for a check-in of the chain, if nothing but time is missing.
+    fn check_in_at(&self) -> Option<Millis> {
+        let folding = self.folding.as_ref()?;
+        let chain = folding.chain.as_ref()?;
+        let last = chain.check_in.and_then(|upload| self.held.find(upload));
+        // A line that is slower than the checkpoint interval gets fewer of them, and each arrives.
+        let has_arrived = last.is_none_or(|kept| self.is_stored(kept));
+        let has_room = || self.has_room_without(last, folding.size.proof_bytes);
+        let is_worth = folding.is_worth_check_in(self.speed.rows_per_second(), self.checkpoint_ms);
+        (is_worth && has_arrived && has_room()).then(|| chain.since.after(self.checkpoint_ms))
     }
 
     /// Whether there is a segment that could be folded if there were room for its proof.

@@ -7,7 +7,7 @@ use crate::status::{Effect, ProofInfo, Worked};
 use crate::task::{Chain, Folding, MergeTask};
 use crowdfold_fold::Context;
 use crowdfold_wire::limits::{MAX_RANGE_STEPS, MAX_UPLOAD_BYTES};
-use crowdfold_wire::{Credit, Millis, Progress, Reason, ReleaseReason, StepCount, TaskId, UploadId};
+use crowdfold_wire::{Credit, Millis, Outcome, Progress, Reason, ReleaseReason, StepCount, TaskId, UploadId};
 use rand_core::CryptoRngCore;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ fn failed(text: &str) -> ReleaseReason {
 }
 
 impl<E: Engine> Prover<E> {
-    /// Folds one step, finishes one proof or merges once, whatever is next. The end of a step is taken from the next
+    /// Folds one step, makes one proof or merges once, whatever is next. The end of a step is taken from the next
     /// call that has the time, so that the speed is measured right if some call follows at once.
     pub fn work(&mut self, now: Millis, rng: &mut dyn CryptoRngCore) -> Worked {
         self.speed.at(now);
@@ -27,8 +27,11 @@ impl<E: Engine> Prover<E> {
     }
 
     fn work_once(&mut self, now: Millis, rng: &mut dyn CryptoRngCore) -> Worked {
-        if self.folding.as_ref().is_some_and(|folding| folding.must_finish(now, self.checkpoint_ms)) {
+        if self.folding.as_ref().is_some_and(Folding::must_finish) {
             return self.finish(now, rng);
+        }
+        if self.check_in_at().is_some_and(|at| now >= at) {
+            return self.check_in(now, rng);
         }
         // Merges are short, and others wait for them.
         let is_ready =
@@ -73,10 +76,10 @@ impl<E: Engine> Prover<E> {
             program: &segment.program,
             parameters: &segment.parameters,
             context: Context { job: segment.job, prover: self.config.payout },
-            start: &folding.state,
+            start: &segment.start,
         };
         match self.engine.open(&opening) {
-            Ok(segment) => folding.chain = Some(Chain { segment, first: folding.kept, steps: 0, opened: now }),
+            Ok(segment) => folding.chain = Some(Chain { segment, since: now, check_in: None }),
             Err(failure) => {
                 folding.end(failed(&failure.to_string()));
                 self.end_if_empty(now);
@@ -85,17 +88,13 @@ impl<E: Engine> Prover<E> {
     }
 
     fn step(&mut self, now: Millis, rng: &mut dyn CryptoRngCore) -> Worked {
-        let Some(Folding { task, size, chain: chain @ Some(_), state, ending, retries, adrift, .. }) =
-            &mut self.folding
-        else {
+        let Some(Folding { task, size, chain, ending, retries, adrift, .. }) = &mut self.folding else {
             return Worked::Idle;
         };
         let (Some(open), Some(input)) = (chain.as_mut(), task.next_input()) else { return Worked::Idle };
         match self.engine.push(&mut open.segment, input, rng) {
-            Ok(next) => {
-                *state = next;
+            Ok(_) => {
                 *retries = 0;
-                open.steps += 1;
                 task.consume(now);
                 self.totals.folded_steps += 1;
                 self.speed.folded(now, size.rows);
@@ -135,20 +134,42 @@ impl<E: Engine> Prover<E> {
         }
     }
 
-    /// Makes a proof of the chain.
+    /// Makes a proof of what the chain has so far. The chain goes on, and a longer proof of it takes this one's place.
+    fn check_in(&mut self, now: Millis, rng: &mut dyn CryptoRngCore) -> Worked {
+        let Some(folding) = &mut self.folding else { return Worked::Idle };
+        let info = folding.proof_info();
+        let Some(chain) = &mut folding.chain else { return Worked::Idle };
+        chain.since = now;
+        match self.engine.snapshot(&chain.segment, rng).and_then(check_bytes) {
+            Ok(bytes) => {
+                let upload = UploadId::of(&bytes);
+                let last = chain.check_in.replace(upload);
+                folding.kept = info.steps;
+                self.keep(upload, info, bytes, last);
+                self.offer(now);
+            }
+            Err(Failure::BadProof(text)) => {
+                folding.chain = None;
+                folding.end(failed(&text));
+                self.end_if_empty(now);
+            }
+            // The chain is as good as before: it is tried again after another interval.
+            Err(Failure::Retryable(_) | Failure::Fatal(_)) => {}
+        }
+        Worked::Finished
+    }
+
+    /// Makes the last proof of the chain.
     fn finish(&mut self, now: Millis, rng: &mut dyn CryptoRngCore) -> Worked {
         let Some(folding) = &mut self.folding else { return Worked::Idle };
         let Some(chain) = folding.chain.take() else { return Worked::Idle };
-        let id = folding.task.id();
-        if chain.steps > 0 {
-            let first = folding.task.segment.first.get() + chain.first;
-            match self.engine.finish(chain.segment, rng).and_then(check_bytes) {
-                Ok(bytes) => {
-                    folding.kept = chain.first + chain.steps;
-                    self.keep(ProofInfo { task: id, first, steps: chain.steps }, bytes);
-                }
-                Err(failure) => folding.end(failed(&failure.to_string())),
+        let info = folding.proof_info();
+        match self.engine.finish(chain.segment, rng).and_then(check_bytes) {
+            Ok(bytes) => {
+                folding.kept = info.steps;
+                self.keep(UploadId::of(&bytes), info, bytes, chain.check_in);
             }
+            Err(failure) => folding.end(failed(&failure.to_string())),
         }
         self.offer(now);
         let Some(Folding { task, kept, adrift: None, .. }) = &self.folding else {
@@ -158,7 +179,7 @@ impl<E: Engine> Prover<E> {
         let kept = *kept;
         if kept == task.steps() {
             self.folding = None;
-            self.release_unless_ended(now, id, kept);
+            self.release_unless_ended(now, info.task, kept);
         }
         self.end_if_empty(now);
         Worked::Finished
@@ -172,11 +193,16 @@ impl<E: Engine> Prover<E> {
         }
     }
 
-    /// Holds a finished proof, to be offered.
-    fn keep(&mut self, info: ProofInfo, bytes: Vec<u8>) {
-        let (upload, bytes) = (UploadId::of(&bytes), Arc::new(bytes));
+    /// Holds a finished proof, to be offered. `shorter` is a check-in of the same chain: if the coordinator has it in
+    /// full, it needs no keeping any more. One that is under way may still arrive before this one does.
+    fn keep(&mut self, upload: UploadId, info: ProofInfo, bytes: Vec<u8>, shorter: Option<UploadId>) {
+        let bytes = Arc::new(bytes);
         if self.held.insert(upload, info, Arc::clone(&bytes)) {
             self.effects.push_back(Effect::Keep { upload, info, bytes });
+        }
+        let shorter = shorter.and_then(|upload| self.held.find(upload)).filter(|kept| self.is_stored(kept));
+        if let Some(kept) = shorter.map(|kept| kept.upload).and_then(|upload| self.held.remove(upload)) {
+            self.forget(&kept, Outcome::Superseded);
         }
     }
 
@@ -194,7 +220,7 @@ impl<E: Engine> Prover<E> {
         match merged {
             Ok(Proof { bytes, steps }) => {
                 self.merges.remove(&id);
-                self.keep(ProofInfo { task: id, first: 0, steps }, bytes);
+                self.keep(UploadId::of(&bytes), ProofInfo { task: id, first: 0, steps }, bytes, None);
                 self.offer(now);
                 self.release_unless_ended(now, id, 0);
             }
@@ -207,7 +233,6 @@ impl<E: Engine> Prover<E> {
     /// Decides what has to end: deadlines, starvation, connections that don't come back.
     pub(super) fn review(&mut self, now: Millis) {
         let is_open = self.is_open();
-        let overdue = failed("its hard deadline came before it was done");
         if let Some(folding) = &mut self.folding {
             if let Some(since) = folding.adrift {
                 // The rest of an old connection's task is free already. What is folded counts as soon as it is offered.
@@ -217,7 +242,7 @@ impl<E: Engine> Prover<E> {
                 }
             }
             if now >= folding.task.finish_by {
-                folding.end(overdue.clone());
+                folding.end(ReleaseReason::Deadline);
             }
             if folding.task.starves_at().is_some_and(|at| now >= at) {
                 folding.end(ReleaseReason::Starved);
@@ -228,7 +253,7 @@ impl<E: Engine> Prover<E> {
         let merges = self.merges.values().map(|task| (task.merge.task, task.finish_by, None));
         for (id, finish_by, starves_at) in waiting.chain(merges).collect::<Vec<_>>() {
             if now >= finish_by {
-                self.drop_task(now, id, overdue.clone());
+                self.drop_task(now, id, ReleaseReason::Deadline);
             } else if starves_at.is_some_and(|at| now >= at) {
                 self.drop_task(now, id, ReleaseReason::Starved);
             }
@@ -238,7 +263,8 @@ impl<E: Engine> Prover<E> {
     /// Ends the task that is to end if nothing of it is left to finish.
     pub(super) fn end_if_empty(&mut self, now: Millis) {
         let Some(folding) = &mut self.folding else { return };
-        folding.chain.take_if(|chain| chain.steps == 0 && folding.ending.is_some());
+        let is_proved = !folding.has_unproved();
+        folding.chain.take_if(|_| is_proved && folding.ending.is_some());
         let is_done = folding.kept == folding.task.steps();
         if folding.chain.is_some() || folding.ending.is_none() && !is_done {
             return;

@@ -8,10 +8,12 @@ use crowdfold_wire::{Goodbye, GoodbyeCode, Millis, TaskId, Text};
 
 #[test]
 fn a_break_at_any_frame_loses_nothing_that_was_folded() {
+    const STEPS: u64 = 180;
     let frames = {
         let mut world = World::connected();
-        world.assign(1, 0, 150);
+        world.assign(1, 0, STEPS);
         world.work_until_idle();
+        assert_eq!(world.coordinator.offers.len(), 2, "a check-in and the whole");
         world.frames
     };
     assert!(frames > 10);
@@ -23,14 +25,14 @@ fn a_break_at_any_frame_loses_nothing_that_was_folded() {
         while world.coordinator.ready.is_none() {
             world.turn();
         }
-        world.assign(1, 0, 150);
+        world.assign(1, 0, STEPS);
         world.turns(400);
         let folded = world.prover.status().totals.folded_steps;
         let covered = world.coordinator.covered();
         assert_eq!(covered.len() as u64, folded, "a break at frame {breaks_at}");
         assert_eq!(covered, (0..folded).collect());
         assert!(world.storage.is_empty() && world.prover.status().held_proofs == 0);
-        partial += u64::from((1..150).contains(&folded));
+        partial += u64::from((1..STEPS).contains(&folded));
     }
     // Some breaks come amid the segment, and what was folded until then counts.
     assert!(partial > 0);
@@ -52,23 +54,23 @@ fn what_is_stored_is_not_sent_again() {
 #[test]
 fn proofs_wait_for_the_coordinator_within_bounds() {
     let mut config = config();
-    config.held_bytes = 4 * PROOF_BYTES as u64;
+    config.held_bytes = 2 * PROOF_BYTES as u64;
     let mut world = World::with(config, Model::new());
     world.coordinator.judges = false;
     world.exchange();
     for task in 1..=2 {
-        world.assign(task, 1000 * task, 1000);
+        world.assign(task, 1000 * task, 50);
     }
-    world.turns(1500);
+    world.turns(150);
     let status = world.prover.status();
-    assert_eq!((status.activity, status.held_proofs), (Activity::Full, 4));
+    assert_eq!((status.activity, status.held_proofs), (Activity::Full, 2));
     assert_eq!(world.coordinator.ready.as_ref().map(|ready| ready.tasks.get()), Some(0));
     // They are offered on the next connection, and when they are judged folding goes on.
     world.coordinator.offers.clear();
     world.disconnect();
     world.coordinator.judges = true;
     world.turns(50);
-    assert_eq!(world.coordinator.offers.len(), 4);
+    assert_eq!(world.coordinator.offers.len(), 2);
     assert_eq!(world.prover.status().held_proofs, 0);
     assert_eq!(world.coordinator.ready.as_ref().map(|ready| ready.tasks.get()), Some(2));
 }
@@ -82,8 +84,8 @@ fn a_long_absence_finishes_what_was_folded() {
     world.disconnect();
     world.turns(300);
     let status = world.prover.status();
-    assert_eq!((status.activity, status.held_proofs), (Activity::Idle, 2));
-    assert_eq!(world.storage.len(), 2);
+    assert_eq!((status.activity, status.held_proofs), (Activity::Idle, 1));
+    assert_eq!(world.storage.len(), 1);
     world.reachable = true;
     world.turns(1000);
     assert_eq!(world.coordinator.covered(), (0..status.totals.folded_steps).collect());
@@ -94,7 +96,8 @@ fn a_long_absence_finishes_what_was_folded() {
 fn stored_proofs_are_delivered_after_a_restart() {
     let mut world = World::connected();
     world.coordinator.judges = false;
-    world.assign(1, 0, 150);
+    world.assign(1, 0, 100);
+    world.assign(2, 100, 50);
     world.turns(200);
     assert_eq!(world.storage.len(), 2);
     // The page is closed without warning, and opened again.

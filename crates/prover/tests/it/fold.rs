@@ -1,4 +1,4 @@
-//! The real engine: two checkpoints whose proofs verify and merge.
+//! The real engine: a check-in and the last proof of a segment verify, and merge with a neighbour.
 
 use crate::world::{JOB, ORIGIN, config};
 use crowdfold_fold::{Fr, Parameters, RangeProof, Srs, verify};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 const NAME: &str = "squarings/1/3";
 
 #[test]
-fn checkpoints_of_a_real_segment_verify_and_merge() {
+fn proofs_of_a_real_segment_verify_and_merge() {
     let program = Builtin::from_name(NAME).expect("it is built in");
     let params = Parameters::generate(program, &Srs::insecure_development(1 << 16)).expect("parameters");
     let id = ParametersId::from(params.prover().digest());
@@ -80,7 +80,7 @@ fn checkpoints_of_a_real_segment_verify_and_merge() {
         steps += u64::from(prover.work(now, &mut rng) == Worked::Step);
         now = now.after(1_000);
     }
-    assert_eq!((steps, offers), (5, vec![(40, 3), (43, 2)]));
+    assert_eq!((steps, offers), (5, vec![(40, 3), (40, 5)]));
 
     let decoded: Vec<RangeProof> =
         proofs.iter().map(|bytes| RangeProof::from_bytes(&params, bytes).expect("a proof")).collect();
@@ -89,7 +89,16 @@ fn checkpoints_of_a_real_segment_verify_and_merge() {
     assert!(proofs.iter().all(|bytes| (bytes.len() as u64) <= size.proof_bytes));
 
     let mut engine = FoldEngine::<Builtin>::new();
-    let merging = Merging { program: NAME, parameters: &id, job: &JOB, left: &proofs[0], right: Some(&proofs[1]) };
+    // What would be folded again if the prover had vanished after its check-in.
+    let middle = params.prover().step().encode_state(decoded[0].end());
+    let context = crowdfold_fold::Context { job: JOB, prover: config().payout };
+    let opening = Opening { program: NAME, parameters: &id, context, start: &middle };
+    let mut rest = prover.engine_mut().open(&opening).expect("a state");
+    for input in job[32 + 3 * 32..].chunks(32) {
+        prover.engine_mut().push(&mut rest, input, &mut rng).expect("an input");
+    }
+    let rest = prover.engine_mut().finish(rest, &mut rng).expect("two steps");
+    let merging = Merging { program: NAME, parameters: &id, job: &JOB, left: &proofs[0], right: Some(&rest) };
     engine.merge(&merging, &mut rng).expect_err("it has no parameters yet");
     engine.provide_for_merging(Arc::new(params.clone()));
     assert!(engine.merges(NAME, &id));
@@ -106,9 +115,7 @@ fn checkpoints_of_a_real_segment_verify_and_merge() {
     assert!(matches!(engine.load("squarings/1/4", &id, Purpose::Fold, &bytes), Err(Failure::Fatal(_))));
     assert!(engine.size(NAME, &id).is_none());
     engine.load(NAME, &id, Purpose::Fold, &bytes).expect("they are right");
-    let context = crowdfold_fold::Context { job: JOB, prover: config().payout };
-    let opening = Opening { program: NAME, parameters: &id, context, start: &start[1..] };
-    assert!(matches!(engine.open(&opening), Err(Failure::Fatal(_))));
+    assert!(matches!(engine.open(&Opening { start: &start[1..], ..opening }), Err(Failure::Fatal(_))));
     let mut segment = engine.open(&Opening { start: &start, ..opening }).expect("a state");
     assert!(matches!(engine.push(&mut segment, &[1; 31], &mut rng), Err(Failure::Fatal(_))));
     assert_eq!(engine.push(&mut segment, &job[32..64], &mut rng).expect("an input").len(), 32);

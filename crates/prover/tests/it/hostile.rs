@@ -101,7 +101,7 @@ fn message() -> impl Strategy<Value = FromCoordinator> {
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         20 => message().prop_map(Act::Says),
-        4 => (0..3_u8, prop_oneof![Just(0_u64), 0..400_000_u64]).prop_map(|(kind, at)| Act::SaysOfLast(kind, at)),
+        4 => (0..4_u8, prop_oneof![Just(0_u64), 0..400_000_u64]).prop_map(|(kind, at)| Act::SaysOfLast(kind, at)),
         1 => proptest::collection::vec(any::<u8>(), 0..40).prop_map(Act::Frame),
         3 => Just(Act::Connect),
         1 => any::<u64>().prop_map(Act::Disconnect),
@@ -147,6 +147,7 @@ proptest! {
                     let message: FromCoordinator = match kind {
                         0 => Want { upload: last, offset }.into(),
                         1 => Stored { upload: last, bytes: offset }.into(),
+                        2 => Verdict { upload: last, outcome: Outcome::Superseded }.into(),
                         _ => Verdict { upload: last, outcome: Outcome::NotNeeded }.into(),
                     };
                     prover.frame(now, &message.encode());

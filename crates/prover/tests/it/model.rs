@@ -22,10 +22,14 @@ pub const BAD: u8 = 0xfd;
 pub struct Model {
     pub loaded: Vec<ParametersId>,
     pub merging: bool,
-    /// Failures that pass, before the next step.
+    /// Failures that pass, before the next step or merge.
     pub hiccups: u32,
     /// Bytes of proofs, if not the usual.
     pub proof_bytes: Option<usize>,
+    /// Failures of the next snapshots, the last one first.
+    pub failing_snapshots: Vec<Failure>,
+    /// Snapshots that were asked for.
+    pub snapshots: u32,
 }
 
 #[derive(Debug)]
@@ -112,11 +116,23 @@ impl Engine for Model {
         Ok(segment.state.to_le_bytes().to_vec())
     }
 
+    fn snapshot(&mut self, segment: &Sum, _: &mut dyn CryptoRngCore) -> Result<Vec<u8>, Failure> {
+        self.snapshots += 1;
+        match self.failing_snapshots.pop() {
+            Some(failure) => Err(failure),
+            None => Ok(proof(segment.start, segment.state, segment.steps, self.length())),
+        }
+    }
+
     fn finish(&mut self, segment: Sum, _: &mut dyn CryptoRngCore) -> Result<Vec<u8>, Failure> {
         Ok(proof(segment.start, segment.state, segment.steps, self.length()))
     }
 
     fn merge(&mut self, merging: &Merging<'_>, _: &mut dyn CryptoRngCore) -> Result<Proof, Failure> {
+        if self.hiccups > 0 {
+            self.hiccups -= 1;
+            return Err(Failure::Retryable("a hiccup".into()));
+        }
         let read = |bytes| claim(bytes).ok_or_else(|| Failure::Fatal("no proof".into()));
         let (start, mut end, mut steps) = read(merging.left)?;
         if let Some(right) = merging.right {

@@ -4,9 +4,9 @@ use crate::model::{LOADED, Model, PROGRAM, claim};
 use crowdfold_fold::{Address, Job};
 use crowdfold_prover::{Config, Effect, ProofInfo, Prover, Worked};
 use crowdfold_wire::{
-    Bytes, Challenge, ChunkState, CoordinatorSession, Event, FromCoordinator, FromProver, Goodbye, HostKind, InputList,
-    Inputs, Millis, Offer, Outcome, Ready, Release, Segment, SessionId, SigningKey, Stored, TaskId, Text, UploadId,
-    UploadOffset, UploadReceiver, Verdict, Welcome, Within,
+    Bytes, Challenge, ChunkState, CoordinatorSession, Event, FromCoordinator, FromProver, Goodbye, GoodbyeCode,
+    HostKind, InputList, Inputs, Millis, Offer, Outcome, Ready, Release, Segment, SendError, SessionId, SigningKey,
+    Stored, TaskId, Text, UploadId, UploadOffset, UploadReceiver, Verdict, Welcome, Within,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -46,6 +46,8 @@ pub struct Coordinator {
     pub tasks: BTreeMap<TaskId, Job1>,
     pub open: BTreeMap<TaskId, usize>,
     pub stored: BTreeMap<UploadId, Vec<u8>>,
+    /// Check-ins that came in full and wait for a longer one, or for the end of their task.
+    pub parked: BTreeSet<UploadId>,
     pub offers: BTreeMap<UploadId, Offer>,
     pub verdicts: BTreeMap<UploadId, Outcome>,
     pub released: Vec<Release>,
@@ -53,7 +55,7 @@ pub struct Coordinator {
     pub chunks: u64,
     pub ready: Option<Ready>,
     pub goodbye: Option<Goodbye>,
-    /// Whether verdicts are given as soon as all bytes have come.
+    /// Whether verdicts are given, as soon as all bytes have come and the proof is no check-in of an open task.
     pub judges: bool,
     pub refuses: bool,
     pub sends_inputs: bool,
@@ -89,7 +91,7 @@ impl Coordinator {
                 session.send(now, Stored { upload: chunk.upload, bytes }).expect("stored");
                 assert_ne!(state, ChunkState::Corrupt);
                 if state == ChunkState::Complete && self.judges {
-                    self.judge(now, chunk.upload);
+                    self.received(now, chunk.upload);
                 }
             }
             Ok(Some(Event::Message(message))) => self.message(now, message),
@@ -112,6 +114,14 @@ impl Coordinator {
             FromProver::Progress(progress) => self.progress.push(progress.steps.get()),
             FromProver::Release(release) => {
                 self.open.remove(&release.task);
+                let kept = self.tasks.get(&release.task).map_or(0, |job| job.first) + release.kept.get();
+                // If more is kept, a longer proof is to come.
+                for upload in self.parked_of(release.task) {
+                    let offer = &self.offers[&upload];
+                    if offer.first.get() + offer.steps.get() == kept {
+                        self.judge(now, upload);
+                    }
+                }
                 self.released.push(release);
             }
             FromProver::Offer(offer) => {
@@ -127,11 +137,48 @@ impl Coordinator {
                 let is_complete = receiver.state() == ChunkState::Complete;
                 session.want(now, receiver).expect("wanted");
                 if is_complete && self.judges {
-                    self.judge(now, upload);
+                    self.received(now, upload);
                 }
             }
             _ => {}
         }
+    }
+
+    fn parked_of(&self, task: TaskId) -> Vec<UploadId> {
+        self.parked.iter().filter(|upload| self.offers[*upload].task == task).copied().collect()
+    }
+
+    /// A proof is there in full: it takes the place of shorter ones of its chain, and waits itself if it is a check-in.
+    fn received(&mut self, now: Millis, upload: UploadId) {
+        let offer = self.offers[&upload].clone();
+        for shorter in self.parked_of(offer.task) {
+            if shorter != upload && self.offers[&shorter].first == offer.first {
+                assert!(self.offers[&shorter].steps < offer.steps, "check-ins grow");
+                self.say(now, shorter, Outcome::Superseded);
+            }
+        }
+        let is_open = self.session.as_ref().is_some_and(|session| session.open_tasks().any(|task| task == offer.task));
+        if is_open {
+            self.parked.insert(upload);
+        } else {
+            self.judge(now, upload);
+        }
+    }
+
+    /// The task has ended without a longer proof.
+    pub fn judge_parked(&mut self, now: Millis) {
+        std::mem::take(&mut self.parked).into_iter().for_each(|upload| self.judge(now, upload));
+    }
+
+    /// Gives a verdict.
+    pub fn say(&mut self, now: Millis, upload: UploadId, outcome: Outcome) {
+        self.parked.remove(&upload);
+        self.verdicts.insert(upload, outcome.clone());
+        let sent = self.session.as_mut().map_or(Ok(()), |session| session.send(now, Verdict { upload, outcome }));
+        // What was not offered on this connection needs none.
+        let is_unknown =
+            matches!(&sent, Err(SendError::Refused(violation)) if violation.code == GoodbyeCode::UnknownUpload);
+        assert!(sent.is_ok() || is_unknown, "{sent:?}");
     }
 
     /// Checks a proof and says so.
@@ -151,10 +198,7 @@ impl Coordinator {
         } else {
             Outcome::Accepted(Within::new(steps).expect("steps"))
         };
-        self.verdicts.insert(upload, outcome.clone());
-        if let Some(session) = &mut self.session {
-            session.send(now, Verdict { upload, outcome }).expect("a verdict");
-        }
+        self.say(now, upload, outcome);
     }
 
     /// Sends inputs within the credit.
@@ -196,6 +240,10 @@ pub struct World {
     pub frames: u64,
     /// The connection breaks after so many frames, once.
     pub breaks_at: Option<u64>,
+    /// Bytes that the prover's line carries in a turn, if it is a slow one.
+    pub line: Option<i64>,
+    /// Bytes that it carries before the next turn. A frame that is begun is carried whole, at the cost of later ones.
+    line_left: i64,
 }
 
 impl World {
@@ -210,6 +258,7 @@ impl World {
             tasks: BTreeMap::new(),
             open: BTreeMap::new(),
             stored: BTreeMap::new(),
+            parked: BTreeSet::new(),
             offers: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             released: Vec::new(),
@@ -231,6 +280,8 @@ impl World {
             reachable: true,
             frames: 0,
             breaks_at: None,
+            line: None,
+            line_left: 0,
         }
     }
 
@@ -253,8 +304,10 @@ impl World {
             self.disconnect();
             return true;
         }
-        if let Some(frame) = self.prover.next_frame(self.now) {
+        let is_free = self.line.is_none() || self.line_left > 0;
+        if let Some(frame) = is_free.then(|| self.prover.next_frame(self.now)).flatten() {
             self.frames += 1;
+            self.line_left -= frame.len() as i64;
             self.coordinator.take(self.now, &frame);
             return true;
         }
@@ -302,6 +355,7 @@ impl World {
 
     /// One round of a host's loop: at most one step of work.
     pub fn turn(&mut self) -> Worked {
+        self.line_left = self.line.map_or(0, |bytes| bytes.min(self.line_left + bytes));
         self.exchange();
         let worked = self.prover.work(self.now, &mut self.rng);
         self.now = self.now.after(STEP_MS);

@@ -2,7 +2,7 @@
 
 use super::Scheduler;
 use crate::effect::{CancelReason, Effect, JobEnd, Verdict};
-use crate::ids::{JobId, Range};
+use crate::ids::{JobId, ProofId, Range};
 use crate::job::{Holder, LAYERS, Spare};
 use crate::lease::Phase;
 use crate::limits;
@@ -27,13 +27,13 @@ impl Scheduler {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let Spare { range, proof, prover, .. } = spare;
+        let Spare { range, proof, prover, owed } = spare;
         if !was_spare {
             if job.spares.len() >= limits::SPARES_PER_JOB {
                 self.settle(id, spare);
                 return;
             }
-            self.out.push(Effect::Verdict { proof, prover, job: id, range, verdict: Verdict::Spare });
+            self.out.push(Effect::Verdict { proof, prover, job: id, range, verdict: Verdict::Spare { owed } });
         }
         job.spares.insert((range.lo, proof), spare);
     }
@@ -49,11 +49,18 @@ impl Scheduler {
         job.claims(0, range).map(invested).fold(0, u64::saturating_add)
     }
 
-    /// Puts a proof into the cover and credits it.
+    /// Puts a proof into the cover and credits it. It pays for its prover's shorter ones too.
     fn count(&mut self, id: JobId, spare: Spare) {
         let Spare { range, proof, prover, .. } = spare;
         if let Some(job) = self.jobs.get_mut(&id) {
             job.spares.remove(&(range.lo, proof));
+            let same = job.spares.range((range.lo, ProofId([0; 32]))..=(range.lo, ProofId([255; 32])));
+            let own = same.map(|(_, spare)| *spare).filter(|spare| spare.prover == prover && spare.range.hi < range.hi);
+            for Spare { range, proof, .. } in own.collect::<Vec<_>>() {
+                job.spares.remove(&(range.lo, proof));
+                self.out.push(Effect::Verdict { proof, prover, job: id, range, verdict: Verdict::Superseded });
+            }
+            self.pay(id, prover, range);
             self.out.push(Effect::Verdict { proof, prover, job: id, range, verdict: Verdict::Counted });
             self.accept(id, range);
         }

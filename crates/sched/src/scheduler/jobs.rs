@@ -1,12 +1,10 @@
 //! Jobs come and end.
 
-use std::collections::HashSet;
-
 use super::{Scheduler, Timer};
 use crate::effect::{BadEvent, CancelReason, Effect, JobEnd, Verdict};
 use crate::event::{JobSpec, Standing};
 use crate::ids::{JobId, ProofId, ProverId, Range};
-use crate::job::{Holder, Job, LAYERS, Spare};
+use crate::job::{History, Holder, Job, LAYERS, Spare};
 use crate::limits;
 
 impl Scheduler {
@@ -47,18 +45,21 @@ impl Scheduler {
         if range.hi > job.spec.steps || (covers && job.cover_overlaps(range)) {
             return Err(BadEvent::BadRange(range));
         }
-        if self.pending_by_proof.contains_key(&proof) || job.proofs.contains(&proof) {
+        if self.pending_by_proof.contains_key(&proof) || job.history.proofs.contains(&proof) {
             return Err(BadEvent::KnownProof(proof));
         }
-        if job.proofs.len() >= limits::PROOFS_PER_JOB {
+        if job.history.proofs.len() >= limits::PROOFS_PER_JOB {
             return Err(BadEvent::Full("proofs of a job"));
         }
-        job.proofs.insert(proof);
+        job.history.proofs.insert(proof);
         match standing {
             Standing::Cover => {
                 self.accept(id, range);
             }
-            Standing::Spare { entitled } => self.judge(id, Spare { range, proof, prover, entitled }, false),
+            Standing::Spare { owed } => {
+                let owed = owed.min(range.steps());
+                self.judge(id, Spare { range, proof, prover, owed }, false);
+            }
             Standing::Settled => {}
         }
         Ok(())
@@ -139,14 +140,14 @@ impl Scheduler {
             if let Some(tail) = job.tail {
                 self.tails.remove(&(tail, id));
             }
-            self.remember_proofs(id, job.proofs);
+            self.remember(id, job.history);
         }
         self.fresh.remove(&id);
         self.out.push(Effect::JobEnded { job: id, end });
     }
 
-    /// Keeps the hashes of a job's proofs for as long as proofs for it may be compensated.
-    fn remember_proofs(&mut self, id: JobId, proofs: HashSet<ProofId>) {
+    /// Keeps what has to be known of a job for as long as proofs for it may be compensated.
+    fn remember(&mut self, id: JobId, history: History) {
         if self.ended.len() >= limits::ENDED_JOBS
             && let Some((oldest, (until, _))) = self.ended.pop_first()
         {
@@ -154,13 +155,21 @@ impl Scheduler {
         }
         let until = self.now.after(self.config.grace_ms);
         self.timers.insert((until, Timer::Ended(id)));
-        self.ended.insert(id, (until, proofs));
+        self.ended.insert(id, (until, history));
+    }
+
+    /// Notes that a prover is paid for steps; returns how many it was not paid for before.
+    pub(super) fn pay(&mut self, job: JobId, prover: ProverId, range: Range) -> u64 {
+        let history = self.jobs.get_mut(&job).map(|job| &mut job.history);
+        let history = history.or_else(|| self.ended.get_mut(&job).map(|(_, history)| history));
+        history.map_or(0, |history| history.pay(prover, range))
     }
 
     /// The verdict on a valid proof that the job has no use for.
     pub(super) fn settle(&mut self, job: JobId, spare: Spare) {
-        let Spare { range, proof, prover, entitled } = spare;
-        let verdict = if entitled { Verdict::Compensated } else { Verdict::Late };
+        let Spare { range, proof, prover, owed } = spare;
+        let steps = if owed > 0 { self.pay(job, prover, range).min(owed) } else { 0 };
+        let verdict = if steps > 0 { Verdict::Compensated { steps } } else { Verdict::Late };
         self.out.push(Effect::Verdict { proof, prover, job, range, verdict });
     }
 }

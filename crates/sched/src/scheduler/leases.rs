@@ -21,8 +21,12 @@ impl Scheduler {
         let wait = prover.busy_until.since(self.now);
         let mut lease = Lease::new(to, id, range, layer);
         lease.expected = prover.busy_until;
-        lease.hard = self.now.after(wait.saturating_mul(4).min(limits::LEASE_MS));
-        lease.soft = self.now.after(wait.saturating_mul(2)).min(lease.hard);
+        // The proof has to get here too, and the shortest segments are shorter than what a line may hiccup.
+        let (soft, hard) = limits::LEAST_DEADLINES_MS;
+        let (soft, hard) = (wait.saturating_mul(2).max(soft), wait.saturating_mul(4).max(hard));
+        let delivery = prover.delivery_ms();
+        lease.hard = self.now.after(hard.saturating_add(2 * delivery).min(limits::LEASE_MS));
+        lease.soft = self.now.after(soft.saturating_add(delivery)).min(lease.hard);
         lease.timer = lease.soft;
         // A prover works on one lease at a time, so with several it counts for less in each.
         lease.speed = prover.speed / u64::try_from(prover.leases.len() + 1).unwrap_or(u64::MAX);
@@ -83,6 +87,9 @@ impl Scheduler {
         let Some(lease) = self.leases.get_mut(task) else { return };
         let steps = folded.saturating_sub(lease.folded);
         lease.folded = lease.folded.max(folded);
+        if lease.folded >= lease.whole.hi {
+            lease.full.get_or_insert(self.now);
+        }
         if let (Some(job), Some(prover)) = (self.jobs.get(&lease.job), self.provers.get_mut(&lease.prover)) {
             prover.folded(steps.saturating_mul(job.spec.rows), self.now);
         }
@@ -135,17 +142,19 @@ impl Scheduler {
         let lease = self.live(from, task)?;
         let (id, lo, folded, layer) = (lease.job, lease.lo, lease.folded, lease.layer);
         let Some(left) = lease.left() else { return Ok(()) };
-        if matches!(why, Release::OutOfMemory | Release::Failed) {
-            self.avoid(from, id, left);
-            self.end_lease(task, false);
-            return Ok(());
-        }
-        if folded <= lo {
-            self.end_lease(task, true);
+        let failed = matches!(why, Release::OutOfMemory | Release::Failed);
+        if failed || folded <= lo {
+            if failed || why == Release::Deadline {
+                self.avoid(from, id, left);
+            }
+            self.end_lease(task, !failed);
             return Ok(());
         }
         // The prefix that it has is on its way.
         let Some(rest) = Range::of(folded, left.hi) else { return Ok(()) };
+        if why == Release::Deadline {
+            self.avoid(from, id, rest);
+        }
         let now = self.now;
         if let (Some(job), Some(lease)) = (self.jobs.get_mut(&id), self.leases.get_mut(task)) {
             job.unclaim(left.lo, Holder::Lease(task));
@@ -163,6 +172,7 @@ impl Scheduler {
     }
 
     pub(super) fn lease_timer(&mut self, task: TaskId) {
+        let is_parked = self.is_parked(task);
         let Some(lease) = self.leases.get_mut(task) else { return };
         let (from, id, left) = (lease.prover, lease.job, lease.left());
         let next = match lease.phase {
@@ -171,6 +181,11 @@ impl Scheduler {
                 return;
             }
             Phase::Active if lease.soft > self.now => lease.soft,
+            Phase::Overdue if is_parked && lease.hard > self.now => {
+                // The longer proof did not come, and what was checked in waits for it.
+                self.cancel(task, CancelReason::Deadline);
+                return;
+            }
             _ if lease.hard > self.now => {
                 lease.timer = lease.hard;
                 self.timers.insert((lease.timer, Timer::Lease(task)));
@@ -197,8 +212,14 @@ impl Scheduler {
 
     /// Nobody counts on a lease any more: its steps may be handed out again.
     pub(super) fn overdue(&mut self, task: TaskId) {
+        let is_parked = self.is_parked(task);
         let Some(lease) = self.leases.get_mut(task) else { return };
         lease.phase = Phase::Overdue;
+        if is_parked {
+            self.timers.remove(&(lease.timer, Timer::Lease(task)));
+            lease.timer = self.now.after(self.config.upload_ms).min(lease.hard);
+            self.timers.insert((lease.timer, Timer::Lease(task)));
+        }
         let (id, layer) = (lease.job, lease.layer);
         if layer > 0 {
             if let Some(original) = lease.copy_of.take() {
@@ -235,6 +256,9 @@ impl Scheduler {
     /// Ends a lease. If its prover is `entitled`, proofs for it are compensated for a while. Where its claim is in the
     /// bottom layer, the steps go to whoever is next.
     pub(super) fn end_lease(&mut self, task: TaskId, entitled: bool) {
+        if let Some(number) = self.leases.get(task).and_then(|lease| lease.check_in) {
+            self.unpark(number);
+        }
         let Some(lease) = self.leases.get_mut(task) else { return };
         let (id, from, left) = (lease.job, lease.prover, lease.left());
         let (copy_of, expected, speed) = (lease.copy_of.take(), lease.expected, lease.speed);

@@ -96,12 +96,15 @@ impl Scheduler {
     fn longest(&self, prover: &Prover, id: JobId) -> Option<u64> {
         let job = self.jobs.get(&id)?;
         let least = self.config.min_steps.clamp(1, limits::SEGMENT_STEPS);
-        let target = prover.steps_in(self.config.target_ms, job.spec.rows).clamp(least, limits::SEGMENT_STEPS);
+        // The line has to keep up with the proofs.
+        let line = prover.steps_a_delivery(self.config.target_ms.saturating_mul(limits::PATIENCE / 2), job.spec.rows);
+        let target = prover.steps_in(self.config.target_ms, job.spec.rows).max(line);
+        let target = target.clamp(least, limits::SEGMENT_STEPS);
         // Who asks is among those who wait. Half of its share of what is left, so that shares shrink and all end
         // together; not below an eighth of the target, because each segment costs a verification and a merge.
         let speeds = u128::from(job.speed) + u128::from(self.waiting_speed.max(prover.speed));
         let share = u128::from(job.open) * u128::from(prover.speed) / (2 * speeds);
-        let share = u64::try_from(share).unwrap_or(u64::MAX).max(target / 8).max(least);
+        let share = u64::try_from(share).unwrap_or(u64::MAX).max(target / 8).max(line).max(least);
         let left = job.spec.deadline.since(prover.busy_until.max(self.now)).min(limits::LEASE_MS / 4);
         let in_time = prover.steps_in(left, job.spec.rows);
         // Gaps can be shorter than the least number, so what is too long is found out by the one who knows the gap.

@@ -9,14 +9,14 @@ mod merges;
 mod proofs;
 mod provers;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::config::Config;
 use crate::effect::{BadEvent, Effect};
 use crate::event::Event;
 use crate::fair::Fair;
 use crate::ids::{JobId, Millis, ProofId, ProverId, Range, TaskId};
-use crate::job::Job;
+use crate::job::{History, Job};
 use crate::lease::Leases;
 use crate::limits;
 use crate::prover::Prover;
@@ -53,6 +53,8 @@ pub struct Stats {
     pub merges: usize,
     /// Proofs that wait for verification.
     pub unverified: usize,
+    /// Check-ins that wait for a longer proof of the same chain.
+    pub parked: usize,
     /// Clients that are remembered.
     pub clients: usize,
     /// Timers that are set.
@@ -71,8 +73,8 @@ pub struct Scheduler {
     config: Config,
     now: Millis,
     jobs: HashMap<JobId, Job>,
-    /// Proofs of jobs that ended, and till when they are remembered: none is to be compensated twice.
-    ended: BTreeMap<JobId, (Millis, HashSet<ProofId>)>,
+    /// What is known of jobs that ended, and till when: nothing is to be paid for twice.
+    ended: BTreeMap<JobId, (Millis, History)>,
     /// Number of jobs so far: the next one's age.
     ages: u64,
     fair: Fair,
@@ -86,6 +88,8 @@ pub struct Scheduler {
     pending: BTreeMap<u64, Pending>,
     pending_by_proof: HashMap<ProofId, u64>,
     pending_count: u64,
+    /// Those of them that wait for a longer one.
+    parked: usize,
     timers: BTreeSet<(Millis, Timer)>,
     /// Provers that wait for a segment, by memory, so that small jobs go to small ones.
     waiting: BTreeSet<(u64, ProverId)>,
@@ -128,6 +132,7 @@ impl Scheduler {
             pending: BTreeMap::new(),
             pending_by_proof: HashMap::new(),
             pending_count: 0,
+            parked: 0,
             timers: BTreeSet::new(),
             waiting: BTreeSet::new(),
             waiting_speed: 0,
@@ -179,7 +184,8 @@ impl Scheduler {
             waiting: self.waiting.len(),
             leases: self.leases.len(),
             merges: self.merges.len(),
-            unverified: self.pending.len(),
+            unverified: self.unverified(),
+            parked: self.parked,
             clients: self.fair.clients(),
             timers: self.timers.len(),
             ..self.counted
@@ -203,6 +209,7 @@ impl Scheduler {
             }
             Event::Verified { proof } => self.verified(proof),
             Event::Refused { proof } => self.refused(proof),
+            Event::Withdrawn { proof } => self.withdrawn(proof),
             Event::MergeDone { task } => self.merge_done(task),
             Event::MergeFailed { task, prover, bad_proof } => self.merge_failed(task, prover, bad_proof),
             Event::Tick => {

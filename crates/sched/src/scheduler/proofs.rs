@@ -2,18 +2,21 @@
 
 use super::{Scheduler, Timer};
 use crate::effect::{BadEvent, CancelReason, Effect, Verdict};
-use crate::ids::{JobId, ProofId, ProverId, Range, TaskId};
+use crate::event::ProverSpec;
+use crate::ids::{Bytes, JobId, ProofId, ProverId, Range, Speed, TaskId};
 use crate::job::{Holder, Spare};
 use crate::lease::Phase;
 use crate::limits;
 
-/// A proof that waits for verification.
-#[derive(Clone, Copy, Debug)]
+/// A proof that waits for verification, or for a longer one.
+#[derive(Clone, Debug)]
 pub(super) struct Pending {
     pub(super) job: JobId,
     pub(super) spare: Spare,
-    /// Where its claim starts, if it has one.
-    pub(super) claim: Option<u64>,
+    /// Where its claims start. Most have one; where the layer of its lease changed between check-ins there are more.
+    pub(super) claims: Vec<u64>,
+    /// Whether its chain goes on, so that it is not verified yet.
+    pub(super) parked: bool,
 }
 
 impl Scheduler {
@@ -26,7 +29,8 @@ impl Scheduler {
         task: Option<TaskId>,
     ) -> Result<(), BadEvent> {
         let known = self.jobs.get(&id);
-        let proofs = known.map(|job| &job.proofs).or_else(|| self.ended.get(&id).map(|(_, proofs)| proofs));
+        let proofs = known.map(|job| &job.history).or_else(|| self.ended.get(&id).map(|(_, history)| history));
+        let proofs = proofs.map(|history| &history.proofs);
         if self.pending_by_proof.contains_key(&proof) || proofs.is_some_and(|proofs| proofs.contains(&proof)) {
             return Err(BadEvent::KnownProof(proof));
         }
@@ -34,7 +38,7 @@ impl Scheduler {
             return Err(BadEvent::BadRange(range));
         }
         let waiting = self.provers.get(&from).map_or(0, |prover| prover.unverified);
-        if self.pending.len() >= limits::UNVERIFIED || waiting >= limits::UNVERIFIED_PER_PROVER {
+        if self.unverified() >= limits::UNVERIFIED || waiting >= limits::UNVERIFIED_PER_PROVER {
             return Err(BadEvent::Full("proofs that wait for verification"));
         }
         if proofs.is_some_and(|proofs| proofs.len() >= limits::PROOFS_PER_JOB) {
@@ -42,33 +46,123 @@ impl Scheduler {
         }
         let lease =
             task.filter(|&task| self.leases.get(task).is_some_and(|lease| lease.prover == from && lease.job == id));
-        let entitled = lease.is_some_and(|task| self.leases.get_mut(task).is_some_and(|lease| lease.hand_in(range)));
-        let wanted = self.jobs.get(&id).is_some_and(|job| !job.cover_overlaps(range));
-        if !entitled && !wanted {
+        let is_known = lease.and_then(|task| self.leases.get(task)).is_some_and(|lease| lease.has(range));
+        let handed_in = lease.map_or(0, |task| self.leases.get_mut(task).map_or(0, |lease| lease.hand_in(range)));
+        if is_known || handed_in == 0 && !self.is_open(id, range) {
             // Nothing hangs on whether it is valid.
-            self.settle(id, Spare { range, proof, prover: from, entitled });
+            self.settle(id, Spare { range, proof, prover: from, owed: 0 });
             return Ok(());
         }
         if let Some(job) = self.jobs.get_mut(&id) {
-            job.proofs.insert(proof);
-        } else if let Some((_, proofs)) = self.ended.get_mut(&id) {
-            proofs.insert(proof);
+            job.history.proofs.insert(proof);
+        } else if let Some((_, history)) = self.ended.get_mut(&id) {
+            history.proofs.insert(proof);
         }
-        let number = self.pending_count;
-        self.pending_count += 1;
-        let claim = self.claim_for_proof(number, id, range, lease.filter(|_| entitled));
-        self.pending.insert(number, Pending { job: id, spare: Spare { range, proof, prover: from, entitled }, claim });
+        let lease = lease.filter(|_| handed_in > 0);
+        let (number, mut claims, owed) = match lease.and_then(|task| self.supersede(task, range)) {
+            Some((number, shorter)) => (number, shorter.claims, shorter.spare.owed),
+            None => {
+                self.pending_count += 1;
+                (self.pending_count, Vec::new(), 0)
+            }
+        };
+        claims.extend(self.claim_for_proof(number, id, range, lease));
+        let spare = Spare { range, proof, prover: from, owed: owed + handed_in };
+        self.pending.insert(number, Pending { job: id, spare, claims, parked: true });
         self.pending_by_proof.insert(proof, number);
-        if let Some(prover) = self.provers.get_mut(&from) {
-            prover.unverified += 1;
+        self.parked += 1;
+        let goes_on = lease.is_some_and(|task| self.check_in(task, number, range));
+        if !goes_on {
+            self.unpark(number);
         }
-        self.out.push(Effect::Verify { proof, job: id, range });
         self.refresh(id);
         Ok(())
     }
 
+    /// Whether a proof with these steps would get another verdict than [`Verdict::Late`] if it is valid: what is not
+    /// wanted need not even be uploaded.
+    pub fn wants(&self, prover: ProverId, job: JobId, range: Range, task: Option<TaskId>) -> bool {
+        let lease = task.and_then(|task| self.leases.get(task));
+        let lease = lease.filter(|lease| lease.prover == prover && lease.job == job);
+        let is_known = lease.is_some_and(|lease| lease.has(range));
+        !is_known && (lease.is_some_and(|lease| lease.owed(range) > 0) || self.is_open(job, range))
+    }
+
+    /// Whether all steps of `range` are uncovered.
+    fn is_open(&self, id: JobId, range: Range) -> bool {
+        self.jobs.get(&id).is_some_and(|job| range.hi <= job.spec.steps && !job.cover_overlaps(range))
+    }
+
+    /// Proofs that wait for verification now.
+    pub(super) fn unverified(&self) -> usize {
+        self.pending.len() - self.parked
+    }
+
+    /// A longer proof of the same chain has come: the one before has no use any more, unless only the shorter one can
+    /// count. Returns its number, which passes on to the longer one with the claims under it.
+    fn supersede(&mut self, task: TaskId, range: Range) -> Option<(u64, Pending)> {
+        let (number, id) = self.leases.get(task).and_then(|lease| Some((lease.check_in?, lease.job)))?;
+        if self.jobs.contains_key(&id) && !self.is_open(id, range) {
+            return None;
+        }
+        let same = |pending: &Pending| pending.spare.range.lo == range.lo && pending.spare.range.hi < range.hi;
+        self.pending.get(&number).filter(|pending| same(pending))?;
+        let shorter = self.pending.remove(&number)?;
+        let Spare { range, proof, prover, .. } = shorter.spare;
+        self.pending_by_proof.remove(&proof);
+        if shorter.parked {
+            self.parked -= 1;
+        } else if let Some(prover) = self.provers.get_mut(&prover) {
+            prover.unverified = prover.unverified.saturating_sub(1);
+        }
+        self.out.push(Effect::Verdict { proof, prover, job: shorter.job, range, verdict: Verdict::Superseded });
+        Some((number, shorter))
+    }
+
+    /// A proof of a lease has come. Returns whether its chain may go on, so that a longer one is worth waiting for.
+    fn check_in(&mut self, task: TaskId, number: u64, range: Range) -> bool {
+        let Some(lease) = self.leases.get_mut(task) else { return false };
+        let before = lease.check_in.replace(number).filter(|&before| before != number);
+        let goes_on = lease.phase != Phase::Ended && lease.lo == range.hi;
+        let is_overdue = lease.phase == Phase::Overdue;
+        if let Some(before) = before {
+            // Another chain of the same lease.
+            self.unpark(before);
+        }
+        if goes_on && is_overdue {
+            // Nobody waits for what comes after, and a longer proof would not fit once this one counts.
+            self.cancel(task, CancelReason::Deadline);
+        }
+        goes_on && !is_overdue
+    }
+
+    /// No longer proof is worth waiting for.
+    pub(super) fn unpark(&mut self, number: u64) {
+        if let Some((proof, job, range)) = self.unpark_silently(number) {
+            self.out.push(Effect::Verify { proof, job, range });
+        }
+    }
+
+    /// A proof is not parked any more; returns what it is of if it was.
+    fn unpark_silently(&mut self, number: u64) -> Option<(ProofId, JobId, Range)> {
+        let pending = self.pending.get_mut(&number).filter(|pending| pending.parked)?;
+        pending.parked = false;
+        self.parked -= 1;
+        let Spare { range, proof, prover, .. } = pending.spare;
+        if let Some(prover) = self.provers.get_mut(&prover) {
+            prover.unverified += 1;
+        }
+        Some((proof, pending.job, range))
+    }
+
+    /// Whether the lease has a check-in that waits for a longer one.
+    pub(super) fn is_parked(&self, task: TaskId) -> bool {
+        let check_in = self.leases.get(task).and_then(|lease| lease.check_in);
+        check_in.is_some_and(|number| self.pending.get(&number).is_some_and(|pending| pending.parked))
+    }
+
     /// Moves the steps of a proof from its lease, or from the gap that it fits, to the proof, so that nobody else gets
-    /// them while it is verified. Returns where the claim starts.
+    /// them while it is verified. Returns where the claim starts, if it is a new one.
     fn claim_for_proof(&mut self, number: u64, id: JobId, range: Range, task: Option<TaskId>) -> Option<u64> {
         let holder = Holder::Proof(number);
         let handed_in = task.and_then(|task| self.take_from_lease(task, id, range));
@@ -81,8 +175,7 @@ impl Scheduler {
             return Some(range.lo);
         }
         let (layer, part) = handed_in?;
-        job.claim(layer, part, holder);
-        Some(part.lo)
+        job.claim_on(layer, part, holder)
     }
 
     /// Takes the steps of `range` out of a lease; returns them with the layer they were in. What is before them goes to
@@ -90,7 +183,8 @@ impl Scheduler {
     fn take_from_lease(&mut self, task: TaskId, id: JobId, range: Range) -> Option<(usize, Range)> {
         self.folded(task, range.hi);
         let lease = self.leases.get_mut(task).filter(|lease| lease.phase != Phase::Ended)?;
-        let (left, layer) = (lease.left()?, lease.layer);
+        let (left, layer, from) = (lease.left()?, lease.layer, lease.prover);
+        let delivered = lease.full.filter(|_| range.hi == lease.whole.hi).map(|since| self.now.since(since));
         let part = left.intersection(range)?;
         let [before, rest] = left.without(part);
         let job = self.jobs.get_mut(&id)?;
@@ -104,33 +198,41 @@ impl Scheduler {
         if let Some(before) = before.filter(|_| layer == 0) {
             self.vacate(id, before);
         }
+        if let Some((prover, took)) = self.provers.get_mut(&from).zip(delivered) {
+            prover.delivered(took);
+        }
         Some((layer, part))
     }
 
-    /// Takes a proof from those that wait, and its claim; with the steps that nobody in the bottom layer holds without
-    /// it.
-    fn take_pending(&mut self, proof: ProofId) -> Result<(Pending, Option<Range>), BadEvent> {
-        let number = self.pending_by_proof.remove(&proof).ok_or(BadEvent::UnknownProof(proof))?;
-        let pending = self.pending.remove(&number).ok_or(BadEvent::UnknownProof(proof))?;
+    /// Takes a proof from those that wait for verification, and its claims; with the steps that nobody in the bottom
+    /// layer holds without it.
+    fn take_pending(&mut self, proof: ProofId) -> Result<(Pending, Vec<Range>), BadEvent> {
+        let unknown = BadEvent::UnknownProof(proof);
+        let number = *self.pending_by_proof.get(&proof).ok_or(unknown)?;
+        self.pending.get(&number).filter(|pending| !pending.parked).ok_or(unknown)?;
+        self.pending_by_proof.remove(&proof);
+        let pending = self.pending.remove(&number).ok_or(unknown)?;
         if let Some(prover) = self.provers.get_mut(&pending.spare.prover) {
             prover.unverified = prover.unverified.saturating_sub(1);
         }
-        let job = self.jobs.get_mut(&pending.job);
-        let claim = job.zip(pending.claim).and_then(|(job, start)| job.unclaim(start, Holder::Proof(number)));
-        let hole = claim.filter(|&(layer, _)| layer == 0).map(|(_, range)| range);
-        Ok((pending, hole))
+        let mut holes = Vec::new();
+        if let Some(job) = self.jobs.get_mut(&pending.job) {
+            let claims = pending.claims.iter().filter_map(|&start| job.unclaim(start, Holder::Proof(number)));
+            holes.extend(claims.filter(|&(layer, _)| layer == 0).map(|(_, range)| range));
+        }
+        Ok((pending, holes))
     }
 
     pub(super) fn verified(&mut self, proof: ProofId) -> Result<(), BadEvent> {
-        let (Pending { job: id, spare, .. }, hole) = self.take_pending(proof)?;
+        let (Pending { job: id, spare, .. }, holes) = self.take_pending(proof)?;
         self.accepted_from(spare.prover);
         if self.jobs.contains_key(&id) {
             // As a gap the steps that it held belong to nobody, which is what the rule asks about.
-            if let (Some(job), Some(hole)) = (self.jobs.get_mut(&id), hole) {
-                job.open_gap(hole);
+            if let Some(job) = self.jobs.get_mut(&id) {
+                holes.iter().for_each(|&hole| job.open_gap(hole));
             }
             self.judge(id, spare, false);
-            self.give_back(id, hole);
+            holes.into_iter().for_each(|hole| self.give_back(id, hole));
             self.refresh(id);
         } else {
             self.settle(id, spare);
@@ -140,12 +242,10 @@ impl Scheduler {
     }
 
     pub(super) fn refused(&mut self, proof: ProofId) -> Result<(), BadEvent> {
-        let (Pending { job: id, spare, .. }, hole) = self.take_pending(proof)?;
+        let (Pending { job: id, spare, .. }, holes) = self.take_pending(proof)?;
         let Spare { range, prover, .. } = spare;
         self.out.push(Effect::Verdict { proof, prover, job: id, range, verdict: Verdict::Refused });
-        if let Some(hole) = hole {
-            self.vacate(id, hole);
-        }
+        holes.into_iter().for_each(|hole| self.vacate(id, hole));
         let until = self.now.after(self.config.avoid_ms);
         if let Some(prover) = self.provers.get_mut(&prover) {
             prover.avoid(id, range, until);
@@ -155,9 +255,21 @@ impl Scheduler {
         Ok(())
     }
 
+    pub(super) fn withdrawn(&mut self, proof: ProofId) -> Result<(), BadEvent> {
+        let number = *self.pending_by_proof.get(&proof).ok_or(BadEvent::UnknownProof(proof))?;
+        self.unpark_silently(number);
+        let (Pending { job: id, spare, .. }, holes) = self.take_pending(proof)?;
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.history.proofs.remove(&proof);
+        }
+        holes.into_iter().for_each(|hole| self.vacate(id, hole));
+        self.verification_went_on(spare.prover);
+        Ok(())
+    }
+
     /// If steps that a proof held are still open, duplicates get them before others do.
-    fn give_back(&mut self, id: JobId, hole: Option<Range>) {
-        let Some((job, hole)) = self.jobs.get_mut(&id).zip(hole) else { return };
+    fn give_back(&mut self, id: JobId, hole: Range) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.is_gap(hole) {
             job.close_gaps(hole);
             self.vacate(id, hole);
@@ -167,6 +279,16 @@ impl Scheduler {
     /// A bad proof: no work for a while, and what the prover has goes to others.
     pub(super) fn suspend(&mut self, id: ProverId) {
         let now = self.now;
+        if !self.provers.contains_key(&id) {
+            // Its proof was checked in before a crash, and it did not come back since.
+            let nobody = ProverSpec { speed: Speed(0), memory: Bytes(0), merges: false };
+            if self.prover_joined(id, nobody).is_err() {
+                return;
+            }
+            if let Some(prover) = self.provers.get_mut(&id) {
+                prover.connected = false;
+            }
+        }
         let Some(prover) = self.provers.get_mut(&id) else { return };
         let doubled = self.config.suspension_ms.saturating_mul(1 << prover.strikes.min(32));
         prover.strikes = prover.strikes.saturating_add(1);
@@ -191,5 +313,6 @@ impl Scheduler {
             self.forget_right(task);
         }
         self.update_waiting(id);
+        self.may_forget(id);
     }
 }

@@ -127,7 +127,7 @@ impl Scheduler {
             self.pull(id);
         }
         for _ in 0..limits::LOOKS {
-            if self.pending.len() > self.config.unverified {
+            if self.unverified() > self.config.unverified {
                 break;
             }
             let Some(id) = self.throttled.pop_first() else { break };
@@ -148,7 +148,7 @@ impl Scheduler {
     /// Brings the indices of provers that wait up to date.
     pub(super) fn update_waiting(&mut self, id: ProverId) {
         let now = self.now;
-        let behind = self.pending.len() > self.config.unverified;
+        let behind = self.unverified() > self.config.unverified;
         let Some(prover) = self.provers.get_mut(&id) else { return };
         let able = prover.connected && prover.suspended_until <= now;
         let asks = able && prover.want > 0 && prover.leases.len() < limits::LEASES_PER_PROVER;

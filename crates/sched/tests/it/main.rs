@@ -1,5 +1,6 @@
 //! The scheduler from outside.
 
+mod check_ins;
 mod fleet;
 mod golden;
 mod properties;

@@ -33,6 +33,8 @@ struct Model {
     merges: BTreeMap<TaskId, Option<ProverId>>,
     unverified: Vec<ProofId>,
     credited: BTreeSet<ProofId>,
+    /// Steps that a prover was paid for.
+    paid: BTreeMap<(ProverId, JobId), BTreeSet<u64>>,
     final_verdicts: BTreeSet<ProofId>,
     counted: BTreeMap<JobId, Vec<Range>>,
     proofs: u64,
@@ -73,8 +75,9 @@ impl Model {
             },
             15 => match pick(&tasks, a) {
                 Some((task, prover, ..)) => {
-                    let why = [Release::Paused, Release::Closing, Release::OutOfMemory, Release::Failed];
-                    Event::Released { prover, task, why: why[usize::from(b % 4)] }
+                    let why =
+                        [Release::Paused, Release::Closing, Release::OutOfMemory, Release::Failed, Release::Deadline];
+                    Event::Released { prover, task, why: why[usize::from(b % 5)] }
                 }
                 None => Event::Tick,
             },
@@ -99,6 +102,7 @@ impl Model {
             }
             23..=26 => match pick(&self.unverified, a) {
                 Some(proof) if b % 12 == 0 => Event::Refused { proof },
+                Some(proof) if b % 12 == 1 => Event::Withdrawn { proof },
                 Some(proof) => Event::Verified { proof },
                 None => Event::Verified { proof: proof(u64::from(a)) },
             },
@@ -117,7 +121,9 @@ impl Model {
     /// Follows the effects and checks what an outsider can check.
     fn follow(&mut self, event: Event, effects: &[Effect]) {
         match event {
-            Event::Verified { proof } | Event::Refused { proof } => self.unverified.retain(|&other| other != proof),
+            Event::Verified { proof } | Event::Refused { proof } | Event::Withdrawn { proof } => {
+                self.unverified.retain(|&other| other != proof);
+            }
             Event::JobAdded { job, spec } if !matches!(effects, [.., Effect::Ignored(_)]) => {
                 self.jobs.insert(job, spec.steps);
             }
@@ -146,12 +152,21 @@ impl Model {
                     self.merges.insert(task, None);
                 }
                 Effect::Verify { proof, .. } => self.unverified.push(proof),
-                Effect::Verdict { proof, job, range, verdict, .. } => {
-                    if verdict != Verdict::Spare && verdict != Verdict::Late {
+                Effect::Verdict { proof, prover, job, range, verdict } => {
+                    if !matches!(verdict, Verdict::Spare { .. } | Verdict::Late) {
                         assert!(self.final_verdicts.insert(proof), "two verdicts on {proof:?}");
                     }
-                    if matches!(verdict, Verdict::Counted | Verdict::Compensated) {
+                    if matches!(verdict, Verdict::Counted | Verdict::Compensated { .. }) {
                         assert!(self.credited.insert(proof), "{proof:?} is credited twice");
+                    }
+                    if matches!(verdict, Verdict::Counted | Verdict::Compensated { .. }) {
+                        let paid = self.paid.entry((prover, job)).or_default();
+                        let before = paid.len();
+                        paid.extend(range.start().0..range.end().0);
+                        if let Verdict::Compensated { steps } = verdict {
+                            let new = (paid.len() - before) as u64;
+                            assert!((1..=new).contains(&steps), "{steps} steps are paid for, {new} were not before");
+                        }
                     }
                     if verdict == Verdict::Counted {
                         let counted = self.counted.entry(job).or_default();

@@ -101,8 +101,10 @@ fn a_silent_lease_is_handed_out_again_and_reclaimed_by_progress() {
     let effects = world.hand_in(slow, slow.range);
     assert_eq!(verdicts(&effects), [(1, slow.range, Verdict::Counted)]);
     assert_eq!(cancelled(&effects), [(2, CancelReason::Covered)]);
-    assert_eq!(verdicts(&world.hand_in(other, range(0, 4))), [(2, range(0, 4), Verdict::Compensated)]);
+    assert_eq!(verdicts(&world.hand_in(other, range(0, 4))), [(2, range(0, 4), Verdict::Compensated { steps: 4 })]);
     assert_eq!(verdicts(&world.hand_in(other, range(0, 3))), [(2, range(0, 3), Verdict::Late)], "only once");
+    let longer = world.hand_in(other, range(0, 6));
+    assert_eq!(verdicts(&longer), [(2, range(0, 6), Verdict::Compensated { steps: 2 })], "the rest of a longer one");
 }
 
 #[test]
@@ -136,17 +138,6 @@ fn a_released_prefix_is_awaited_and_the_rest_handed_out() {
 }
 
 #[test]
-fn a_checkpoint_leaves_the_rest_with_its_prover() {
-    let mut world = World::new();
-    world.job(1, spec(10_000));
-    let segment = world.worker(1);
-    assert_eq!(verdicts(&world.hand_in(segment, range(0, 6))), [(1, range(0, 6), Verdict::Counted)]);
-    assert_eq!(world.worker(2).range, range(10, 20));
-    world.leave(1);
-    assert_eq!(world.worker(3).range, range(6, 10));
-}
-
-#[test]
 fn a_failed_task_goes_to_another() {
     let mut world = World::new();
     world.job(1, spec(10_000));
@@ -169,7 +160,7 @@ fn idle_provers_duplicate_the_last_leases() {
     let effects = world.hand_in(fast, fast.range);
     assert!(effects.contains(&Effect::JobEnded { job: JobId(1), end: JobEnd::Done }));
     assert_eq!(cancelled(&effects), [(1, CancelReason::Covered)]);
-    assert_eq!(verdicts(&world.hand_in(slow, range(0, 2))), [(1, range(0, 2), Verdict::Compensated)]);
+    assert_eq!(verdicts(&world.hand_in(slow, range(0, 2))), [(1, range(0, 2), Verdict::Compensated { steps: 2 })]);
 }
 
 #[test]
@@ -179,11 +170,14 @@ fn a_duplicate_that_is_behind_does_not_cut_who_is_ahead() {
     let slow = world.worker_of(1, 400);
     let fast = world.worker_of(2, 4000);
     world.progress(slow, 2);
-    assert_eq!(verdicts(&world.hand_in(fast, range(0, 1))), [(2, range(0, 1), Verdict::Spare)]);
-    // Now the duplicate has done more in all than the other: both its parts count.
-    let effects = world.hand_in(fast, range(1, 3));
-    let counted = [(2, range(0, 1), Verdict::Counted), (2, range(1, 3), Verdict::Counted)];
-    assert_eq!(verdicts(&effects), counted);
+    assert_eq!(verdicts(&world.hand_in(fast, range(0, 1))), [], "its chain goes on");
+    // What it had is judged when it begins another chain.
+    let effects = world.hand_in(fast, range(1, 2));
+    assert_eq!(verdicts(&effects), [(2, range(0, 1), Verdict::Spare { owed: 1 })]);
+    // Now the duplicate has done more in all than the other: all its parts count.
+    let effects = world.hand_in(fast, range(2, 3));
+    let counted = [(0, 1), (1, 2), (2, 3)].map(|(lo, hi)| (2, range(lo, hi), Verdict::Counted));
+    assert!(counted.iter().all(|counted| verdicts(&effects).contains(counted)), "{effects:?}");
 }
 
 #[test]
@@ -194,6 +188,9 @@ fn spares_are_tried_again_when_the_lease_ends() {
     let fast = world.worker_of(2, 4000);
     world.progress(slow, 2);
     world.hand_in(fast, range(0, 1));
+    let effects = world.step(Event::Released { prover: ProverId(2), task: fast.task, why: Release::Failed });
+    let effects = world.verify_all(effects);
+    assert_eq!(verdicts(&effects), [(2, range(0, 1), Verdict::Spare { owed: 1 })]);
     let effects = world.leave(1);
     assert_eq!(verdicts(&effects), [(2, range(0, 1), Verdict::Counted)]);
 }
@@ -302,7 +299,7 @@ fn jobs_that_end_stop_at_once() {
     let effects = world.step(Event::JobCancelled { job: JobId(1) });
     assert_eq!(cancelled(&effects), [(1, CancelReason::JobEnded)]);
     assert_eq!(world.step(Event::JobCancelled { job: JobId(1) }), [Effect::Ignored(BadEvent::UnknownJob(JobId(1)))]);
-    assert_eq!(verdicts(&world.hand_in(first, range(0, 5))), [(1, range(0, 5), Verdict::Compensated)]);
+    assert_eq!(verdicts(&world.hand_in(first, range(0, 5))), [(1, range(0, 5), Verdict::Compensated { steps: 5 })]);
     world.job(3, JobSpec { deadline: Millis(50_000), ..spec(10_000) });
     let effects = world.at(50_000);
     assert_eq!(effects, [Effect::JobEnded { job: JobId(3), end: JobEnd::Expired }]);
@@ -322,7 +319,7 @@ fn a_crash_is_survived_by_replaying_facts() {
     world.step(restored(9, 10, 103, Standing::Settled));
     let again = Effect::Ignored(BadEvent::KnownProof(proof(103)));
     assert_eq!(world.step(restored(9, 10, 103, Standing::Settled)), [again]);
-    let effects = world.step(restored(10, 20, 104, Standing::Spare { entitled: true }));
+    let effects = world.step(restored(10, 20, 104, Standing::Spare { owed: 10 }));
     assert_eq!(verdicts(&effects), [(7, range(10, 20), Verdict::Counted)]);
     assert!(matches!(effects[1], Effect::MergeNatively { .. }));
     // A prover that folded through the crash hands in without a task that is known.

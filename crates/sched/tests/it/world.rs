@@ -65,6 +65,14 @@ pub(crate) fn verdicts(effects: &[Effect]) -> Vec<(u64, Range, Verdict)> {
     effects.iter().filter_map(verdict).collect()
 }
 
+pub(crate) fn to_verify(effects: &[Effect]) -> Vec<ProofId> {
+    let proof = |effect: &Effect| match *effect {
+        Effect::Verify { proof, .. } => Some(proof),
+        _ => None,
+    };
+    effects.iter().filter_map(proof).collect()
+}
+
 impl World {
     /// With segments of 10 steps for provers of speed 1000, and native merges that nobody reports.
     pub(crate) fn new() -> Self {
@@ -132,11 +140,18 @@ impl World {
         self.step(Event::Verified { proof })
     }
 
-    /// Hands in a part of a segment, which is valid.
+    /// Hands in a part of a segment; what is to be verified is valid.
     pub(crate) fn hand_in(&mut self, segment: Segment, range: Range) -> Vec<Effect> {
-        let (proof, mut effects) = self.receive(segment, range);
-        if effects.iter().any(|effect| matches!(effect, Effect::Verify { .. })) {
+        let (_, effects) = self.receive(segment, range);
+        self.verify_all(effects)
+    }
+
+    /// Verifies what the effects ask for; returns them with what came of it.
+    pub(crate) fn verify_all(&mut self, mut effects: Vec<Effect>) -> Vec<Effect> {
+        let mut done = 0;
+        while let Some(&proof) = to_verify(&effects).get(done) {
             effects.extend(self.verify(proof));
+            done += 1;
         }
         effects
     }

@@ -97,13 +97,14 @@ macro_rules! common {
             }
 
             /// The upload to go on with and the bytes to send of it in the next `Chunk`, if the windows and the queue
-            /// to the transport have room.
+            /// to the transport have room. What was announced first goes first.
             pub fn next_chunk(&self) -> Option<(UploadId, Range<u64>)> {
                 self.channel.check_bulk().ok()?;
                 self.transfers.next_chunk()
             }
 
-            /// Asks for something that the peer has announced and that is not under way, from where the receiver is.
+            /// Asks for something that the peer has announced and that is not under way, from where the receiver is. A
+            /// receiver that has resumed all bytes, and found damage, is refused: a new one starts over.
             ///
             /// # Errors
             /// [`SendError`].

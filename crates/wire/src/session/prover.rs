@@ -143,6 +143,17 @@ impl ProverSession {
         Ok(())
     }
 
+    /// Whether the coordinator has all bytes of an upload that was offered on this connection and has no verdict yet.
+    /// It does not ask for any of them again, so they may be forgotten.
+    pub fn is_stored(&self, upload: UploadId) -> bool {
+        self.transfers.is_stored(upload)
+    }
+
+    /// How many more uploads can be offered before one of them has its verdict.
+    pub fn offers_left(&self) -> usize {
+        self.transfers.outgoing_left()
+    }
+
     fn check_stage(&self) -> Result<(), Violation> {
         ensure(self.stage == Stage::Open, GoodbyeCode::OutOfOrder, || "the handshake comes first")
     }

@@ -38,7 +38,8 @@ impl Remembered {
 
 #[derive(Debug)]
 pub(super) struct Transfers {
-    outgoing: BTreeMap<UploadId, UploadSender>,
+    /// In the order in which they were announced. There are few: [`MAX_UPLOADS`].
+    outgoing: Vec<(UploadId, UploadSender)>,
     incoming: BTreeMap<UploadId, Incoming>,
     ended_outgoing: Remembered,
     ended_incoming: Remembered,
@@ -59,7 +60,7 @@ fn check_room(open: usize, is_known: bool, upload: UploadId) -> Result<(), Viola
 impl Transfers {
     pub(super) fn new(now: Millis) -> Self {
         Self {
-            outgoing: BTreeMap::new(),
+            outgoing: Vec::new(),
             incoming: BTreeMap::new(),
             ended_outgoing: Remembered::default(),
             ended_incoming: Remembered::default(),
@@ -67,9 +68,18 @@ impl Transfers {
         }
     }
 
+    fn sender(&self, upload: UploadId) -> Option<&UploadSender> {
+        self.outgoing.iter().find(|(other, _)| *other == upload).map(|(_, sender)| sender)
+    }
+
+    fn sender_mut(&mut self, upload: UploadId) -> Option<&mut UploadSender> {
+        self.outgoing.iter_mut().find(|(other, _)| *other == upload).map(|(_, sender)| sender)
+    }
+
     pub(super) fn check_outgoing(&self, uploads: &[UploadId]) -> Result<(), Violation> {
         uploads.iter().enumerate().try_for_each(|(i, upload)| {
-            check_room(self.outgoing.len() + i, self.outgoing.contains_key(upload), *upload)
+            let is_known = self.sender(*upload).is_some();
+            check_room(self.outgoing.len() + i, is_known, *upload)
         })
     }
 
@@ -80,7 +90,17 @@ impl Transfers {
     }
 
     pub(super) fn add_outgoing(&mut self, upload: UploadId, bytes: u64) {
-        self.outgoing.insert(upload, UploadSender::new(bytes));
+        self.outgoing.push((upload, UploadSender::new(bytes)));
+    }
+
+    /// How many more may be announced.
+    pub(super) fn outgoing_left(&self) -> usize {
+        MAX_UPLOADS.saturating_sub(self.outgoing.len())
+    }
+
+    /// Whether all bytes of something that we send are safe at the other end.
+    pub(super) fn is_stored(&self, upload: UploadId) -> bool {
+        self.sender(upload).is_some_and(UploadSender::is_stored)
     }
 
     pub(super) fn add_incoming(&mut self, upload: UploadId, bytes: u64) {
@@ -94,11 +114,12 @@ impl Transfers {
 
     /// Ends what we send. False if there was none.
     pub(super) fn end_outgoing(&mut self, upload: UploadId) -> bool {
-        let known = self.outgoing.remove(&upload).is_some();
-        if known {
+        let place = self.outgoing.iter().position(|(other, _)| *other == upload);
+        if let Some(place) = place {
+            self.outgoing.remove(place);
             self.ended_outgoing.insert(upload);
         }
-        known
+        place.is_some()
     }
 
     /// Ends what the peer sends. False if there was none.
@@ -110,13 +131,14 @@ impl Transfers {
         known
     }
 
-    /// What to send next: the upload and the range of its bytes. Smallest name first.
+    /// What to send next: the upload and the range of its bytes. What was announced first goes first, so that a proof
+    /// is not overtaken by those that came after it.
     pub(super) fn next_chunk(&self) -> Option<(UploadId, Range<u64>)> {
         self.outgoing.iter().find_map(|(upload, sender)| Some((*upload, sender.next_chunk()?)))
     }
 
     pub(super) fn send_chunk(&mut self, chunk: &Chunk) -> Result<(), Violation> {
-        self.outgoing.get_mut(&chunk.upload).ok_or_else(|| unknown(chunk.upload))?.send(chunk)
+        self.sender_mut(chunk.upload).ok_or_else(|| unknown(chunk.upload))?.send(chunk)
     }
 
     /// Takes the receiver of something announced and not asked for.
@@ -127,6 +149,10 @@ impl Transfers {
         })?;
         ensure(incoming.receiver.is_none(), GoodbyeCode::DuplicateUpload, || {
             format!("upload {} is under way", receiver.upload())
+        })?;
+        // It would say that all bytes are safe.
+        ensure(receiver.state() != ChunkState::Corrupt, GoodbyeCode::BadOffset, || {
+            format!("the stored bytes of upload {} are damaged, it has to be wanted from 0", receiver.upload())
         })
     }
 
@@ -166,20 +192,18 @@ impl Transfers {
 
     /// False if the upload has ended.
     pub(super) fn want(&mut self, want: &Want) -> Result<bool, Violation> {
-        match self.outgoing.get_mut(&want.upload) {
-            Some(sender) => sender.want(want).map(|()| true),
-            None if self.ended_outgoing.contains(&want.upload) => Ok(false),
-            None => Err(unknown(want.upload)),
+        if let Some(sender) = self.sender_mut(want.upload) {
+            return sender.want(want).map(|()| true);
         }
+        if self.was_outgoing(want.upload) { Ok(false) } else { Err(unknown(want.upload)) }
     }
 
     /// `None` if the upload has ended, else whether all bytes are safe.
     pub(super) fn stored(&mut self, stored: &Stored) -> Result<Option<bool>, Violation> {
-        match self.outgoing.get_mut(&stored.upload) {
-            Some(sender) => sender.acknowledge(stored).map(|()| Some(sender.is_stored())),
-            None if self.ended_outgoing.contains(&stored.upload) => Ok(None),
-            None => Err(unknown(stored.upload)),
+        if let Some(sender) = self.sender_mut(stored.upload) {
+            return sender.acknowledge(stored).map(|()| Some(sender.is_stored()));
         }
+        if self.was_outgoing(stored.upload) { Ok(None) } else { Err(unknown(stored.upload)) }
     }
 
     /// The moment from which on the peer could have sent something. It sends one upload after another, so a chunk of

@@ -87,6 +87,7 @@ fn arb_release() -> impl Strategy<Value = Release> {
         Just(ReleaseReason::Closing),
         Just(ReleaseReason::OutOfMemory),
         Just(ReleaseReason::Starved),
+        Just(ReleaseReason::Deadline),
         arb_text().prop_map(ReleaseReason::Unable),
         arb_text().prop_map(ReleaseReason::Failed),
     ];
@@ -173,6 +174,7 @@ fn arb_verdict() -> impl Strategy<Value = Verdict> {
         arb_within().prop_map(Outcome::Duplicate),
         Just(Outcome::NotNeeded),
         arb_text().prop_map(Outcome::Refused),
+        Just(Outcome::Superseded),
     ];
     (arb_upload(), outcome).prop_map(|(upload, outcome)| Verdict { upload, outcome })
 }

@@ -4,7 +4,8 @@ use crate::common::{Pair, T0};
 use crate::samples::{chunk, offer, stored};
 use crowdfold_wire::limits::{MAX_CHUNK_BYTES, UPLOAD_WINDOW_BYTES};
 use crowdfold_wire::{
-    ChunkState, Event, FromCoordinator, FromProver, Millis, Outcome, UploadId, UploadReceiver, Verdict,
+    ChunkState, Event, FromCoordinator, FromProver, GoodbyeCode, Millis, Outcome, SendError, UploadId, UploadReceiver,
+    Verdict,
 };
 use proptest::prelude::*;
 
@@ -171,6 +172,13 @@ fn damaged_storage_starts_over() {
     pair.carry_to_prover();
     pump(&mut pair, &proof, T0);
     assert_eq!(pair.carry_to_coordinator(), [Event::Chunk(chunk(upload, 100, &proof[100..]), ChunkState::Corrupt)]);
+    let refused =
+        |outcome| matches!(outcome, Err(SendError::Refused(violation)) if violation.code == GoodbyeCode::BadOffset);
+    // Neither way can it be said that the damaged bytes are safe.
+    assert!(pair.coordinator.send(T0, stored(upload, 300)).is_err());
+    let mut receiver = UploadReceiver::new(upload, 300);
+    receiver.resume(&[0; 300]);
+    assert!(refused(pair.coordinator.want(T0, receiver)));
     pair.coordinator.want(T0, UploadReceiver::new(upload, 300)).expect("once more");
     pair.carry_to_prover();
     pump(&mut pair, &proof, T0);

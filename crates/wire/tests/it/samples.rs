@@ -131,6 +131,7 @@ pub(crate) fn from_prover() -> Vec<(&'static str, FromProver)> {
         ("Release unable", release(ReleaseReason::Unable(text("no program rollup/2")))),
         ("Release failed", release(ReleaseReason::Failed(text("input 3 is none")))),
         ("Release starved", release(ReleaseReason::Starved)),
+        ("Release deadline", release(ReleaseReason::Deadline)),
         ("Offer", offer(3, 1000, 17, b"proof").into()),
         ("Want", Want { upload: UPLOAD, offset: number(0) }.into()),
         ("Chunk", chunk(UPLOAD, 4, b"of").into()),
@@ -162,6 +163,7 @@ pub(crate) fn from_coordinator() -> Vec<(&'static str, FromCoordinator)> {
         ("Verdict duplicate", verdict(Outcome::Duplicate(number(17)))),
         ("Verdict not needed", verdict(Outcome::NotNeeded)),
         ("Verdict refused", verdict(Outcome::Refused(text("the proof does not verify")))),
+        ("Verdict superseded", verdict(Outcome::Superseded)),
         ("Ping", Ping { number: 1 }.into()),
         ("Pong", Pong { number: 2 }.into()),
     ]

@@ -2,7 +2,9 @@
 
 use crate::common::{Pair, T0, code};
 use crate::samples::{chunk, goodbye, inputs, merge, offer, segment, stored, text};
-use crowdfold_wire::limits::{IDLE_LIMIT_MS, INITIAL_CREDIT_BYTES, MAX_QUEUE_AGE_MS, PING_INTERVAL_MS, STALL_LIMIT_MS};
+use crowdfold_wire::limits::{
+    IDLE_LIMIT_MS, INITIAL_CREDIT_BYTES, MAX_QUEUE_AGE_MS, MAX_UPLOADS, PING_INTERVAL_MS, STALL_LIMIT_MS,
+};
 use crowdfold_wire::{
     Cancel, CancelReason, ChunkState, Credit, Event, FromCoordinator, FromProver, Goodbye, GoodbyeCode, Inputs, Millis,
     Outcome, Ping, Pong, Progress, Release, ReleaseReason, SendError, TaskId, UploadId, UploadReceiver, Verdict,
@@ -76,6 +78,86 @@ fn a_merge_goes_its_way() {
     // A proof goes once; what was said about the first transfer could be under way.
     let again = pair.coordinator.send(T0, merge(2, left, None));
     assert!(matches!(again, Err(SendError::Refused(violation)) if violation.code == GoodbyeCode::DuplicateUpload));
+}
+
+/// Proofs whose names come in descending order.
+fn descending() -> Vec<Vec<u8>> {
+    let mut proofs: Vec<Vec<u8>> = (0..4).map(|i| vec![i; 10]).collect();
+    proofs.sort_by_key(|proof| std::cmp::Reverse(UploadId::of(proof).0));
+    proofs
+}
+
+#[test]
+fn uploads_go_in_the_order_of_their_offers() {
+    let proofs = descending();
+    let names: Vec<UploadId> = proofs.iter().map(|proof| UploadId::of(proof)).collect();
+    let mut pair = Pair::open(1);
+    for proof in &proofs {
+        pair.prover.send(T0, offer(0, 0, 1, proof)).expect("of an earlier connection");
+    }
+    pair.carry_to_coordinator();
+    // Those that are not wanted yet hold nobody up.
+    for name in names.iter().rev() {
+        pair.coordinator.want(T0, UploadReceiver::new(*name, 10)).expect("it was offered");
+        pair.carry_to_prover();
+        assert_eq!(pair.prover.next_chunk(), Some((*name, 0..10)));
+    }
+    pair.prover.send(T0, chunk(names[0], 0, &proofs[0])).expect("within the window");
+    assert_eq!(pair.prover.next_chunk(), Some((names[1], 0..10)));
+    // What has its verdict is out of the way, all sent or not.
+    pair.carry_to_coordinator();
+    for name in &names[..2] {
+        pair.coordinator.send(T0, Verdict { upload: *name, outcome: Outcome::Superseded }).expect("it is open");
+    }
+    pair.carry_to_prover();
+    assert_eq!(pair.prover.next_chunk(), Some((names[2], 0..10)));
+}
+
+#[test]
+fn merge_inputs_go_in_the_order_of_their_announcement() {
+    let proofs = descending();
+    let mut pair = Pair::open(2);
+    pair.coordinator.send(T0, merge(1, &proofs[0], Some(&proofs[1]))).expect("there is room");
+    pair.coordinator.send(T0, merge(2, &proofs[2], Some(&proofs[3]))).expect("there is room");
+    pair.carry_to_prover();
+    for proof in proofs.iter().rev() {
+        pair.prover.want(T0, UploadReceiver::new(UploadId::of(proof), 10)).expect("it was announced");
+    }
+    pair.carry_to_coordinator();
+    for proof in &proofs {
+        let name = UploadId::of(proof);
+        assert_eq!(pair.coordinator.next_chunk(), Some((name, 0..10)));
+        pair.coordinator.send(T0, chunk(name, 0, proof)).expect("within the window");
+    }
+}
+
+#[test]
+fn a_prover_knows_what_is_stored() {
+    let upload = UploadId::of(PROOF);
+    for resumed in [0, PROOF.len()] {
+        let mut pair = Pair::open(1);
+        assert!(!pair.prover.is_stored(upload) && pair.prover.offers_left() == MAX_UPLOADS);
+        pair.prover.send(T0, offer(0, 0, 1, PROOF)).expect("of an earlier connection");
+        assert!(!pair.prover.is_stored(upload) && pair.prover.offers_left() == MAX_UPLOADS - 1);
+        pair.carry_to_coordinator();
+        let mut receiver = UploadReceiver::new(upload, PROOF.len() as u64);
+        receiver.resume(&PROOF[..resumed]);
+        pair.coordinator.want(T0, receiver).expect("it was offered");
+        pair.carry_to_prover();
+        if resumed == 0 {
+            pair.prover.send(T0, chunk(upload, 0, PROOF)).expect("within the window");
+            pair.carry_to_coordinator();
+            pair.coordinator.send(T0, stored(upload, 5)).expect("it came");
+            pair.carry_to_prover();
+            assert!(!pair.prover.is_stored(upload));
+            pair.coordinator.send(T0, stored(upload, PROOF.len() as u64)).expect("it came");
+            pair.carry_to_prover();
+        }
+        assert!(pair.prover.is_stored(upload) && pair.prover.next_chunk().is_none());
+        pair.coordinator.send(T0, Verdict { upload, outcome: Outcome::Superseded }).expect("it is open");
+        pair.carry_to_prover();
+        assert!(!pair.prover.is_stored(upload) && pair.prover.offers_left() == MAX_UPLOADS);
+    }
 }
 
 /// A prover may get its own proof back to merge it, even before its verdict.

@@ -187,6 +187,11 @@ fn wants_and_acknowledgements() {
         assert!(pair.prover.receive(T0, &FromCoordinator::from(want(upload, 0)).encode()).is_ok());
     }
     assert_eq!(pair.forged_by_coordinator(want(upload, 0)), Code::BadOffset);
+    let mut pair = busy();
+    pair.prover.send(T0, offer(1, 1000, 1, PROOF)).expect("the first step");
+    let all = want(UploadId::of(PROOF), PROOF.len() as u64);
+    assert!(pair.prover.receive(T0, &FromCoordinator::from(all).encode()).is_ok());
+    assert_eq!(pair.forged_by_coordinator(want(UploadId::of(PROOF), 0)), Code::BadOffset, "all bytes are safe");
 
     assert_eq!(busy().forged_by_coordinator(stored(UploadId([1; 32]), 1)), Code::UnknownUpload);
     let (mut pair, upload, proof) = uploading();

@@ -1,13 +1,14 @@
 //! Connections: dialling, breaking, and frames on their way.
 
 use crowdfold_prover::Link;
-use crowdfold_sched::ProverId;
-use crowdfold_wire::FromCoordinator;
+use crowdfold_sched::{ProofId, ProverId};
+use crowdfold_wire::{FromCoordinator, GoodbyeCode};
 
 use super::{Happening, Wire, World};
 use crate::small::host::read;
 use crate::small::log::log;
 use crate::small::plan::chain_job;
+use crate::small::plant::Bug;
 
 impl World {
     /// A connection breaks: both ends get to know, each at its own time, and what was under way is lost.
@@ -68,9 +69,16 @@ impl World {
         prover.disconnected(clock, random);
         if let Link::Refused(goodbye) = prover.status().link {
             let name = host.name;
-            self.check.ensure(false, || format!("{name} is refused for good: {goodbye:?}"));
+            let replaced = goodbye.code == GoodbyeCode::Replaced && self.has_twin(index);
+            self.check.replaced += u64::from(replaced);
+            self.check.ensure(replaced, || format!("{name} is refused for good: {goodbye:?}"));
         }
         self.drive(index);
+    }
+
+    fn has_twin(&self, index: usize) -> bool {
+        let name = self.hosts[index].name;
+        self.hosts.iter().filter(|host| host.name == name).count() > 1
     }
 
     pub(super) fn arrive_down(&mut self, conn: u64, frame: Option<Vec<u8>>) {
@@ -103,6 +111,22 @@ impl World {
                     prover == own && same && order.is_some_and(|order| order.id == job)
                 });
                 self.check.ensure(right, || format!("{own} got {segment:?}, its lease is {lease:?}"));
+                let state = order.and_then(|order| order.truth.state(segment.first.get()));
+                let own_state = state.is_some_and(|state| segment.start[..] == state.to_le_bytes());
+                self.check.ensure(own_state, || format!("{own} got the state of other steps in {segment:?}"));
+            }
+            Some(FromCoordinator::Merge(merge)) => {
+                let Some((prover, job, parts)) = coordinator.merge(&self.disk, merge.task.0) else { return };
+                let sent =
+                    [Some(&merge.left), merge.right.as_ref()].map(|blob| blob.map(|blob| ProofId(blob.upload.0)));
+                // What the cover had when it was sent may be merged by now.
+                let same = parts.iter().zip(sent).all(|(part, sent)| part.is_none() || *part == sent);
+                let right = prover == own && chain_job(job) == merge.job && same;
+                self.check.ensure(right, || format!("{own} got {merge:?}, its merge is of {parts:?}"));
+            }
+            Some(FromCoordinator::Stored(stored)) => {
+                let key = (own, ProofId(stored.upload.0));
+                self.check.acknowledged.insert(key, stored.bytes.get());
             }
             Some(FromCoordinator::Inputs(inputs)) => {
                 let Some((prover, job, range)) = coordinator.lease(inputs.task.0) else { return };
@@ -154,8 +178,11 @@ impl World {
         let Some(wire) = self.wires.get_mut(&conn) else { return };
         let mut arrivals = Vec::new();
         while wire.busy.1 <= now
-            && let Some(frame) = prover.next_frame(clock)
+            && let Some(mut frame) = prover.next_frame(clock)
         {
+            if self.bug == Some(Bug::Garble) {
+                frame.push(0);
+            }
             wire.busy.1 = now + frame.len() as u64 / host.member.bytes_ms;
             if wire.busy.1 > now {
                 arrivals.push((wire.busy.1, Happening::Pump(conn)));
