@@ -101,13 +101,7 @@ impl Disk {
     pub fn cached(&self) -> Vec<ParametersId> {
         let names = fs::read_dir(self.folder.join("parameters")).into_iter().flatten().flatten();
         let names = names.filter_map(|entry| entry.file_name().into_string().ok());
-        let mut ids: Vec<_> = names
-            .filter_map(|name| {
-                let mut id = [0; 32];
-                hex::decode_to_slice(name.strip_suffix(".fold")?, &mut id).ok()?;
-                Some(ParametersId(id))
-            })
-            .collect();
+        let mut ids: Vec<_> = names.filter_map(|name| ParametersId::parse(name.strip_suffix(".fold")?)).collect();
         ids.sort();
         ids
     }

@@ -159,6 +159,14 @@ impl Blobs {
         Ok(bytes)
     }
 
+    /// A part of a proof, whose hash is not checked: whoever gets all parts does that.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`]; [`StoreError::Corrupt`] if it is too short.
+    pub async fn proof_part(&self, proof: ProofId, part: Range<u64>) -> Result<Bytes> {
+        self.range(BlobName::Proof(proof), part).await
+    }
+
     /// A part of a blob of the given length.
     ///
     /// # Errors

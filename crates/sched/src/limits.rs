@@ -61,6 +61,9 @@ pub const DELIVERY_MS: u64 = 3_600_000;
 pub const PATIENCE: u64 = 8;
 /// Fastest prover that is believed. Beyond: this.
 pub const SPEED: u64 = 1_000_000_000;
+/// A prover that fails on one task after the other rests, from the second on: so long, then twice and more, at most the
+/// second.
+pub const REST_MS: (u64, u64) = (1_000, 600_000);
 /// Suspensions double up to this: a day.
 pub const SUSPENSION_MS: u64 = 24 * 3_600_000;
 /// An absent prover's bad proofs are forgotten after this: 30 days.

@@ -35,6 +35,9 @@ pub(crate) struct Prover {
     sample: (Millis, u64),
     /// Milliseconds from a segment's last step to its proof's arrival: an average of which a quarter is new each time.
     delivery_ms: u64,
+    /// Tasks that it failed on since a proof of its was accepted, and till when it gets none because of them.
+    pub(crate) failures: u32,
+    pub(crate) rests_until: Millis,
     /// Bad proofs that are not forgotten.
     pub(crate) strikes: u32,
     /// Accepted proofs since the last strike changed.
@@ -67,6 +70,8 @@ impl Prover {
             busy_until: now,
             sample: (now, 0),
             delivery_ms: 0,
+            failures: 0,
+            rests_until: Millis(0),
             strikes: 0,
             accepted: 0,
             suspended_until: Millis(0),
@@ -139,6 +144,15 @@ impl Prover {
     pub(crate) fn steps_in(&self, ms: u64, rows: u64) -> u64 {
         let steps = u128::from(self.speed) * u128::from(ms) / (u128::from(rows) * 1000);
         u64::try_from(steps).unwrap_or(u64::MAX)
+    }
+
+    /// It failed on a task. Returns how long it rests: not for the first one, then twice as long each time.
+    pub(crate) fn failed(&mut self, now: Millis) -> u64 {
+        self.failures = self.failures.saturating_add(1);
+        let rest = limits::REST_MS.0.saturating_mul(1 << (self.failures - 1).min(32)) - limits::REST_MS.0;
+        let rest = rest.min(limits::REST_MS.1);
+        self.rests_until = self.rests_until.max(now.after(rest));
+        rest
     }
 
     /// It does not get these steps for a while.

@@ -93,6 +93,22 @@ impl fmt::Display for ParametersId {
     }
 }
 
+impl ParametersId {
+    /// Reads what its `Display` writes, in lower case, and nothing else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        let (digits, rest) = text.as_bytes().as_chunks::<2>();
+        if digits.len() != bytes.len() || !rest.is_empty() {
+            return None;
+        }
+        for (byte, [high, low]) in bytes.iter_mut().rev().zip(digits) {
+            let digit = |digit: u8| (!digit.is_ascii_uppercase()).then(|| char::from(digit).to_digit(16)).flatten();
+            *byte = u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()?;
+        }
+        Some(Self(bytes))
+    }
+}
+
 macro_rules! debug_as_display {
     ($($name:ident),+) => {
         $(
@@ -125,5 +141,22 @@ impl Wire for Job {
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self { chain_id: Wire::read(reader)?, contract: Wire::read(reader)?, job_id: Wire::read(reader)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ParametersId;
+
+    #[test]
+    fn parameters_are_named_as_they_are_shown() {
+        let id = ParametersId(std::array::from_fn(|i| u8::try_from(i * 7 % 251).unwrap()));
+        let text = id.to_string();
+        assert_eq!(ParametersId::parse(&text), Some(id));
+        for bad in
+            [text.to_uppercase(), format!("{text}0"), text[2..].to_owned(), text.replace('0', "g"), "é".repeat(32)]
+        {
+            assert_eq!(ParametersId::parse(&bad), None, "{bad}");
+        }
     }
 }

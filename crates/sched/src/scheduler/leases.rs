@@ -147,6 +147,9 @@ impl Scheduler {
             if failed || why == Release::Deadline {
                 self.avoid(from, id, left);
             }
+            if failed {
+                self.rest(from);
+            }
             self.end_lease(task, !failed);
             return Ok(());
         }
@@ -169,6 +172,17 @@ impl Scheduler {
             self.vacate(id, rest);
         }
         Ok(())
+    }
+
+    /// A prover failed: one that goes on like that must not take up each task in turn.
+    fn rest(&mut self, id: ProverId) {
+        let now = self.now;
+        let Some(prover) = self.provers.get_mut(&id) else { return };
+        if prover.failed(now) > 0 {
+            let until = prover.rests_until;
+            self.timers.insert((until, Timer::Prover(id)));
+            self.update_waiting(id);
+        }
     }
 
     pub(super) fn lease_timer(&mut self, task: TaskId) {

@@ -113,7 +113,11 @@ impl Scheduler {
     /// A proof of its was accepted: bad ones are forgotten slowly.
     pub(super) fn accepted_from(&mut self, id: ProverId) {
         let enough = self.config.forgiven_by.max(1);
-        let Some(prover) = self.provers.get_mut(&id).filter(|prover| prover.strikes > 0) else { return };
+        let Some(prover) = self.provers.get_mut(&id) else { return };
+        prover.failures = 0;
+        if prover.strikes == 0 {
+            return;
+        }
         prover.accepted += 1;
         if prover.accepted >= enough {
             prover.accepted = 0;
@@ -150,7 +154,7 @@ impl Scheduler {
         let now = self.now;
         let behind = self.unverified() > self.config.unverified;
         let Some(prover) = self.provers.get_mut(&id) else { return };
-        let able = prover.connected && prover.suspended_until <= now;
+        let able = prover.connected && prover.suspended_until.max(prover.rests_until) <= now;
         let asks = able && prover.want > 0 && prover.leases.len() < limits::LEASES_PER_PROVER;
         let throttled = asks && behind && prover.unverified > 0;
         if throttled != prover.throttled {

@@ -148,6 +148,29 @@ fn a_failed_task_goes_to_another() {
 }
 
 #[test]
+fn who_fails_again_and_again_rests() {
+    let mut world = World::new();
+    world.job(1, spec(10_000));
+    let mut rested = Vec::new();
+    let mut segment = world.worker(1);
+    for _ in 0..5 {
+        world.step(Event::Released { prover: ProverId(1), task: segment.task, why: Release::Failed });
+        let from = world.now;
+        let mut effects = world.ready(1, 1);
+        while segments(&effects).is_empty() {
+            effects = world.at(world.now + 500);
+        }
+        rested.push(world.now - from);
+        segment = segments(&effects)[0];
+    }
+    assert_eq!(rested, [0, 1_000, 3_000, 7_000, 15_000]);
+    world.hand_in(segment, segment.range);
+    segment = segments(&world.ready(1, 1))[0];
+    world.step(Event::Released { prover: ProverId(1), task: segment.task, why: Release::Failed });
+    assert_eq!(segments(&world.ready(1, 1)).len(), 1, "a proof that is accepted makes it a first time again");
+}
+
+#[test]
 fn idle_provers_duplicate_the_last_leases() {
     let mut world = World::new();
     world.job(1, spec(3));

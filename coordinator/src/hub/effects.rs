@@ -1,0 +1,137 @@
+//! What the scheduler asks for: first what must be durable, then the rest.
+
+use std::sync::Arc;
+
+use crowdfold_sched::{CancelReason, Effect, JobEnd, JobId, Millis, ProverId, Range, TaskId, Verdict};
+use crowdfold_wire::UploadId;
+
+use super::{Handed, Hub, Kind, Part, ToLink, outcome};
+use crate::pool::MergeWork;
+use crate::store::Record;
+
+impl Hub {
+    /// Turns the effects from `from` on into records.
+    pub(super) fn write_down(&mut self, from: usize, at: Millis) {
+        for effect in self.effects.iter().skip(from) {
+            match *effect {
+                // A late proof may never have been uploaded: nothing is known of it, and nothing is to be.
+                Effect::Verdict { proof, prover, job, range, verdict } if self.pending.contains_key(&proof) => {
+                    let reason = self.reasons.get(&proof).cloned();
+                    self.records.push(Record::Judged { proof, prover, job, range, verdict, reason, at });
+                }
+                Effect::JobEnded { job, end } => {
+                    let reason = match end {
+                        JobEnd::Done => "all its steps are proved",
+                        JobEnd::Cancelled => "its client cancelled it",
+                        JobEnd::Expired => "its deadline passed",
+                        JobEnd::Failed => "a merge failed natively again and again",
+                    };
+                    self.records.push(Record::Ended { job, end, reason: reason.into(), at });
+                }
+                Effect::Suspend { prover, until } => self.records.push(Record::Suspended { prover, until }),
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn act(&mut self, effect: Effect) {
+        match effect {
+            Effect::Assign { task, prover, job, range, soft, hard } => {
+                let wire = self.name(Handed { task, prover, job, kind: Kind::Segment(range) });
+                let Some(job) = self.jobs.get(&job).map(Arc::clone) else { return };
+                if let Some(link) = self.link_of(prover) {
+                    link.holds.0.insert(wire);
+                    link.told = link.told.map(|told| (told.0.saturating_sub(1), told.1));
+                }
+                self.tell_prover(prover, ToLink::Segment { task: wire, job, range, soft, hard });
+            }
+            Effect::AssignMerge { task, prover, job, left, right, deadline } => {
+                self.assign_merge(task, prover, job, left, right, deadline);
+            }
+            Effect::MergeNatively { task, job, left, right } => self.merge_natively(task, job, left, right),
+            Effect::Cancel { task, prover: Some(prover), reason } => {
+                self.merges.remove(&task);
+                let Some(&wire) = self.wire_of.get(&task) else { return };
+                self.drop_hold(prover, wire);
+                let reason = match reason {
+                    CancelReason::JobEnded => crowdfold_wire::CancelReason::JobEnded,
+                    CancelReason::Covered => crowdfold_wire::CancelReason::Covered,
+                    CancelReason::Deadline | CancelReason::Suspended => crowdfold_wire::CancelReason::Deadline,
+                };
+                self.tell_prover(prover, ToLink::Cancel { task: wire, reason });
+            }
+            Effect::Cancel { task, prover: None, .. } => _ = self.natively.remove(&task),
+            Effect::Verify { proof, job, range } => {
+                let payout = self.pending.get(&proof).map(|pending| pending.payout);
+                match self.claim(proof, job, range, payout) {
+                    Some(claim) => self.pool.verify(claim),
+                    // Its job ended so long ago that nothing of it is at hand.
+                    None => self.withdraw(proof),
+                }
+            }
+            Effect::Verdict { proof, prover, job, range, verdict } => {
+                let reason = self.reasons.remove(&proof);
+                let bytes = self.pending.get(&proof).map_or(0, |pending| pending.bytes);
+                if verdict == Verdict::Counted {
+                    let part = Part { range, proof, bytes };
+                    self.covers.entry(job).or_default().insert(range.start().0, part);
+                }
+                if !matches!(verdict, Verdict::Spare { .. }) {
+                    self.pending.remove(&proof);
+                }
+                let outcome = outcome(verdict, range, reason.as_deref());
+                self.tell_prover(prover, ToLink::Verdict { upload: UploadId(proof.0), outcome });
+            }
+            Effect::Suspend { prover, .. } => {
+                let text = "bad proofs; connect again later".to_owned();
+                self.tell_prover(prover, ToLink::Goodbye { code: crowdfold_wire::GoodbyeCode::Suspended, text });
+            }
+            Effect::JobEnded { job, end } => {
+                tracing::info!(%job, ?end, "a job ended");
+                self.covers.remove(&job);
+                if let Some(live) = self.jobs.remove(&job) {
+                    self.ended.insert(job, live);
+                }
+                self.remember(job);
+            }
+            Effect::Ignored(bad) => tracing::debug!(%bad, "an event was ignored"),
+        }
+    }
+
+    fn name(&mut self, handed: Handed) -> u64 {
+        self.next_wire += 1;
+        self.handed.insert(self.next_wire, handed);
+        self.wire_of.insert(handed.task, self.next_wire);
+        self.next_wire
+    }
+
+    fn assign_merge(
+        &mut self,
+        task: TaskId,
+        prover: ProverId,
+        job: JobId,
+        left: Range,
+        right: Range,
+        deadline: Millis,
+    ) {
+        let wire = self.name(Handed { task, prover, job, kind: Kind::Merge(left, right) });
+        let parts = self.part(job, left).zip(self.part(job, right));
+        let Some((live, (left, right))) = self.jobs.get(&job).map(Arc::clone).zip(parts) else { return };
+        self.merges.insert(task);
+        if let Some(link) = self.link_of(prover) {
+            link.holds.1.insert(wire);
+            link.told = link.told.map(|told| (told.0, told.1.saturating_sub(1)));
+        }
+        self.tell_prover(prover, ToLink::Merge { task: wire, job: live, parts: [left, right], deadline });
+    }
+
+    fn merge_natively(&mut self, task: TaskId, job: JobId, left: Range, right: Range) {
+        let (Some((left_proof, _)), Some((right_proof, _))) = (self.part(job, left), self.part(job, right)) else {
+            return;
+        };
+        let Some(whole) = Range::new(left.start(), right.end()) else { return };
+        let Some(claim) = self.claim(left_proof, job, whole, None) else { return };
+        self.natively.insert(task, (job, whole));
+        self.pool.merge(MergeWork { task, claim, left: left_proof, right: right_proof });
+    }
+}

@@ -1,0 +1,471 @@
+//! The loop that decides: the scheduler, what it is told, and what is done about what it says.
+//!
+//! Connections, the pool of cores and the interface for clients send [`Command`]s. The hub turns them into events of the
+//! scheduler, writes down what follows from them in one transaction, and only then does it. So nobody is ever told of
+//! what a crash could undo, and one write serves all that has come in the meantime.
+
+mod commands;
+mod effects;
+mod restore;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crowdfold_fold::Address;
+use crowdfold_sched::{Config, Effect, Event, JobId, Millis, ProofId, ProverId, ProverSpec, Range, Release, Scheduler};
+use crowdfold_sched::{StepIndex, TaskId, Verdict};
+use crowdfold_wire::{Outcome, UploadId};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::catalog::{Catalog, Entry};
+use crate::pool::{Done, Pool};
+use crate::store::{JobData, Record, Storage, Store as _, StoreError, StoredJob, StoredProof};
+
+pub use view::{JobView, View};
+
+/// Commands that are worked through before what they mean is written down.
+const BURST: usize = 256;
+/// Commands that wait. At it connections wait too, and the kernel's buffers hold their provers back.
+pub const INBOX: usize = 4_096;
+/// Time between two ticks of the scheduler.
+const TICK: Duration = Duration::from_millis(250);
+/// Milliseconds for which tasks of a job that ended are remembered: proofs for them may be under way.
+const REMEMBER_MS: u64 = 600_000;
+/// The longest wait before a write is tried again that found no room.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// The name of a connection, given out once in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// What a connection has to do.
+#[derive(Clone, Debug)]
+pub enum ToLink {
+    /// Hand out a segment.
+    Segment {
+        /// Its name on the wire.
+        task: u64,
+        /// Its job.
+        job: Arc<LiveJob>,
+        /// Its steps.
+        range: Range,
+        /// Its deadlines.
+        soft: Millis,
+        /// The second one.
+        hard: Millis,
+    },
+    /// Hand out a merge.
+    Merge {
+        /// Its name on the wire.
+        task: u64,
+        /// Its job.
+        job: Arc<LiveJob>,
+        /// The parts and their bytes.
+        parts: [(ProofId, u64); 2],
+        /// After this it is done natively.
+        deadline: Millis,
+    },
+    /// Take a task back.
+    Cancel {
+        /// Its name on the wire.
+        task: u64,
+        /// Why.
+        reason: crowdfold_wire::CancelReason,
+    },
+    /// Say what became of a proof.
+    Verdict {
+        /// The proof.
+        upload: UploadId,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// End the connection.
+    Goodbye {
+        /// Why.
+        code: crowdfold_wire::GoodbyeCode,
+        /// In words.
+        text: String,
+    },
+}
+
+/// What becomes of an offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Its bytes are wanted, at most so many.
+    Want {
+        /// More than a proof of the job can have.
+        most: u64,
+    },
+    /// All of it is there, and its verdict will come.
+    Wait,
+    /// This is its verdict.
+    Verdict(Outcome),
+}
+
+/// An offer, as a connection passes it on.
+#[derive(Clone, Copy, Debug)]
+pub struct Offered {
+    /// Its hash.
+    pub proof: ProofId,
+    /// The name of its task on the wire.
+    pub task: u64,
+    /// Its steps; of a merge only their number is right.
+    pub range: Range,
+}
+
+/// What the hub is told.
+#[derive(Debug)]
+pub enum Command {
+    /// A prover was let in.
+    Joined {
+        /// Its connection.
+        link: LinkId,
+        /// Who it is.
+        prover: ProverId,
+        /// Who is paid.
+        payout: Address,
+        /// What it says of itself.
+        spec: ProverSpec,
+        /// To its connection.
+        to: mpsc::Sender<ToLink>,
+    },
+    /// A connection ended.
+    Left(LinkId),
+    /// A prover would hold so many tasks, so many of them merges.
+    Ready(LinkId, u16, u16),
+    /// A prover folded so many steps of a task.
+    Progress(LinkId, u64, u64),
+    /// A prover hands a task back.
+    Released(LinkId, u64, Release),
+    /// A prover offers a proof.
+    Offered(LinkId, Offered, oneshot::Sender<Answer>),
+    /// All of a proof is there. Answered when that is on record, or the proof is not wanted.
+    Uploaded(LinkId, Offered, StoredProof, oneshot::Sender<bool>),
+    /// A client's job was accepted.
+    Accepted(Box<StoredJob>),
+    /// A client cancels a job. Answered when it is durable: whether there was such a job.
+    Cancel(JobId, oneshot::Sender<bool>),
+}
+
+/// A job that is being proved.
+#[derive(Debug)]
+pub struct LiveJob {
+    /// As it was accepted.
+    pub stored: StoredJob,
+    /// Its inputs and states.
+    pub data: Arc<JobData>,
+    /// Its program.
+    pub entry: Arc<Entry>,
+}
+
+/// What was handed out.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Segment(Range),
+    Merge(Range, Range),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Handed {
+    task: TaskId,
+    prover: ProverId,
+    job: JobId,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+struct Link {
+    prover: ProverId,
+    payout: Address,
+    to: mpsc::Sender<ToLink>,
+    /// What it said, and what the scheduler was told less what it handed out since; `None` to tell it again.
+    ready: (u16, u16),
+    told: Option<(u16, u16)>,
+    /// Open tasks by kind.
+    holds: (BTreeSet<u64>, BTreeSet<u64>),
+}
+
+/// A proof without a verdict.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    prover: ProverId,
+    payout: Address,
+    job: JobId,
+    range: Range,
+    bytes: u64,
+}
+
+/// A proof of a cover.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    range: Range,
+    proof: ProofId,
+    bytes: u64,
+}
+
+/// A merge that a prover made, while it is verified.
+#[derive(Clone, Copy, Debug)]
+struct Merging {
+    stored: StoredProof,
+    prover: ProverId,
+    task: TaskId,
+    job: JobId,
+    range: Range,
+}
+
+/// The hub's failure: what is on disk is whole, and another run goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The database can't be written or contradicts what is to be written.
+    #[error("the store fails: {0}")]
+    Store(#[from] StoreError),
+    /// A job's program is not loaded.
+    #[error("job {job} needs the program `{program}` with parameters {parameters}: load them, or cancel it before")]
+    Program {
+        /// The job.
+        job: JobId,
+        /// Its program.
+        program: String,
+        /// Their digest.
+        parameters: crowdfold_wire::ParametersId,
+    },
+}
+
+/// The loop's state.
+pub struct Hub {
+    storage: Arc<Storage>,
+    catalog: Catalog,
+    pool: Pool,
+    scheduler: Scheduler,
+    clock: Clock,
+    jobs: HashMap<JobId, Arc<LiveJob>>,
+    links: BTreeMap<LinkId, Link>,
+    by_prover: HashMap<ProverId, LinkId>,
+    handed: HashMap<u64, Handed>,
+    wire_of: HashMap<TaskId, u64>,
+    /// Tasks of jobs that ended, and till when they are remembered.
+    old: VecDeque<(Millis, JobId)>,
+    next_wire: u64,
+    pending: HashMap<ProofId, Pending>,
+    merging: HashMap<ProofId, Merging>,
+    /// Merges that provers have, and those that the pool has with what comes of them.
+    merges: HashSet<TaskId>,
+    natively: HashMap<TaskId, (JobId, Range)>,
+    /// Jobs that ended a short while ago: proofs for them may still be owed for.
+    ended: HashMap<JobId, Arc<LiveJob>>,
+    /// Proofs of each job's cover, by their first step.
+    covers: HashMap<JobId, BTreeMap<u64, Part>>,
+    reasons: HashMap<ProofId, String>,
+    events: VecDeque<Event>,
+    records: Vec<Record>,
+    effects: Vec<Effect>,
+    answers: Vec<(oneshot::Sender<bool>, bool)>,
+    view: watch::Sender<Arc<View>>,
+}
+
+/// Milliseconds since 1970 that never go backwards in a run, whatever the system's clock does.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    began: Instant,
+    at: u64,
+}
+
+impl Clock {
+    /// Set by the system's clock, once.
+    #[allow(clippy::disallowed_methods)]
+    pub fn new() -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { began: Instant::now(), at: u64::try_from(since.as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    /// Now.
+    pub fn now(&self) -> Millis {
+        Millis(self.at.saturating_add(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Hub {
+    /// Goes on from what is stored.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub async fn start(
+        storage: Arc<Storage>,
+        catalog: Catalog,
+        config: Config,
+        clock: Clock,
+        done: mpsc::UnboundedSender<Done>,
+    ) -> Result<(Self, watch::Receiver<Arc<View>>), HubError> {
+        let epoch = storage.store.epoch();
+        let pool = Pool::start(storage.blobs.clone(), config.native_merges, done);
+        let (view, seen) = watch::channel(Arc::default());
+        let mut hub = Self {
+            scheduler: Scheduler::new(Config { epoch, ..config }),
+            next_wire: u64::from(epoch) << 40,
+            storage,
+            catalog,
+            pool,
+            clock,
+            jobs: HashMap::new(),
+            links: BTreeMap::new(),
+            by_prover: HashMap::new(),
+            handed: HashMap::new(),
+            wire_of: HashMap::new(),
+            old: VecDeque::new(),
+            pending: HashMap::new(),
+            merging: HashMap::new(),
+            merges: HashSet::new(),
+            natively: HashMap::new(),
+            ended: HashMap::new(),
+            covers: HashMap::new(),
+            reasons: HashMap::new(),
+            events: VecDeque::new(),
+            records: Vec::new(),
+            effects: Vec::new(),
+            answers: Vec::new(),
+            view,
+        };
+        hub.restore().await?;
+        hub.settle().await?;
+        Ok((hub, seen))
+    }
+
+    /// Runs until nobody can send commands any more.
+    ///
+    /// # Errors
+    /// [`HubError`]: another run goes on from what is stored.
+    pub async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Command>,
+        mut done: mpsc::UnboundedReceiver<Done>,
+    ) -> Result<(), HubError> {
+        let mut commands = Vec::with_capacity(BURST);
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                count = inbox.recv_many(&mut commands, BURST) => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    for command in commands.drain(..) {
+                        self.command(command);
+                    }
+                }
+                Some(work) = done.recv() => {
+                    self.done(work).await?;
+                    while let Ok(work) = done.try_recv() {
+                        self.done(work).await?;
+                    }
+                }
+                _ = ticks.tick() => {
+                    self.events.push_back(Event::Tick);
+                    self.forget_old();
+                    self.show();
+                }
+            }
+            self.settle().await?;
+        }
+    }
+
+    /// Works through events and effects until nothing is left to do at this moment.
+    async fn settle(&mut self) -> Result<(), HubError> {
+        loop {
+            let now = self.clock.now();
+            self.report_ready();
+            while let Some(event) = self.events.pop_front() {
+                let from = self.effects.len();
+                self.scheduler.step_into(now, event, &mut self.effects);
+                self.write_down(from, now);
+                self.report_ready();
+            }
+            self.commit().await?;
+            for (answer, yes) in self.answers.drain(..) {
+                // Who asked may be gone.
+                _ = answer.send(yes);
+            }
+            let effects = std::mem::take(&mut self.effects);
+            for effect in effects {
+                self.act(effect);
+            }
+            if self.events.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Makes what was decided durable. A full disk is waited for: nothing is lost meanwhile, and nobody is told.
+    async fn commit(&mut self) -> Result<(), HubError> {
+        while !self.records.is_empty() {
+            match self.storage.store.commit(&self.records).await {
+                Ok(()) => self.records.clear(),
+                Err(StoreError::Full { .. }) => tokio::time::sleep(RETRY).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the scheduler what provers would take, when that changes.
+    fn report_ready(&mut self) {
+        let is_busy = !self.events.is_empty();
+        for link in self.links.values_mut() {
+            let held = |tasks: &BTreeSet<u64>| u16::try_from(tasks.len()).unwrap_or(u16::MAX);
+            let (segments, merges) = (held(&link.holds.0), held(&link.holds.1));
+            let free = link.ready.0.saturating_sub(segments + merges);
+            let free_merges = link.ready.1.saturating_sub(merges).min(free);
+            let wanted = (free.saturating_sub(free_merges), free_merges);
+            // More room is told of after what made it: else a prover gets again what it has just released.
+            let wanted = match link.told {
+                Some(told) if is_busy => (wanted.0.min(told.0), wanted.1.min(told.1)),
+                _ => wanted,
+            };
+            if link.told != Some(wanted) {
+                link.told = Some(wanted);
+                let (segments, merges) = wanted;
+                // Before anything else, so that nothing is handed out on what was said before.
+                self.events.push_front(Event::Ready { prover: link.prover, segments, merges });
+            }
+        }
+    }
+
+    /// The proof of exactly these steps in a job's cover, and its bytes.
+    fn part(&self, job: JobId, range: Range) -> Option<(ProofId, u64)> {
+        let part = self.covers.get(&job)?.get(&range.start().0)?;
+        (part.range == range).then_some((part.proof, part.bytes))
+    }
+
+    fn link_of(&mut self, prover: ProverId) -> Option<&mut Link> {
+        self.links.get_mut(self.by_prover.get(&prover)?)
+    }
+}
+
+/// What a prover hears of the scheduler's verdict.
+pub fn outcome(verdict: Verdict, range: Range, reason: Option<&str>) -> Outcome {
+    let credited = |steps: u64, of: fn(crowdfold_wire::RangeSteps) -> Outcome| {
+        crowdfold_wire::Within::new(steps).map_or(Outcome::NotNeeded, of)
+    };
+    match verdict {
+        Verdict::Counted => credited(range.steps(), Outcome::Accepted),
+        Verdict::Compensated { steps } => credited(steps, Outcome::Duplicate),
+        Verdict::Spare { .. } => Outcome::Spare,
+        Verdict::Superseded => Outcome::Superseded,
+        Verdict::Late => Outcome::NotNeeded,
+        Verdict::Refused => {
+            Outcome::Refused(crowdfold_wire::Reason::lossy(reason.unwrap_or("the proof does not verify")))
+        }
+    }
+}
+
+/// A range from numbers that may be anything.
+pub fn range(first: u64, steps: u64) -> Option<Range> {
+    Range::new(StepIndex(first), StepIndex(first.checked_add(steps)?))
+}

@@ -1,0 +1,44 @@
+//! What others may look at without asking the hub.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crowdfold_sched::{JobId, Stats};
+
+use super::Hub;
+
+/// A job as it is now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobView {
+    /// Its steps.
+    pub steps: u64,
+    /// Those in its cover.
+    pub covered: u64,
+    /// Ranges in its cover.
+    pub ranges: u64,
+}
+
+/// The hub as it was a short while ago.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// Jobs that did not end.
+    pub jobs: BTreeMap<JobId, JobView>,
+    /// Provers that are connected.
+    pub connected: usize,
+    /// What the scheduler counts.
+    pub stats: Stats,
+}
+
+impl Hub {
+    /// Shows how things are.
+    pub(super) fn show(&self) {
+        let job = |(&id, live): (&JobId, &Arc<super::LiveJob>)| {
+            let cover = self.covers.get(&id);
+            let covered = cover.map_or(0, |cover| cover.values().map(|part| part.range.steps()).sum());
+            let ranges = cover.map_or(0, |cover| cover.len() as u64);
+            (id, JobView { steps: live.stored.spec.steps, covered, ranges })
+        };
+        let jobs = self.jobs.iter().map(job).collect();
+        self.view.send_replace(Arc::new(View { jobs, connected: self.by_prover.len(), stats: self.scheduler.stats() }));
+    }
+}

@@ -1,0 +1,439 @@
+//! A prover's connection: the protocol's session over a WebSocket, with the bytes of inputs, uploads and merges.
+//!
+//! One task for each. It talks to the hub about tasks and proofs, and moves bytes between the socket and the disk by
+//! itself: each chunk is on disk before it is acknowledged.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket};
+use crowdfold_sched::{ProofId, ProverId, ProverSpec, Range, Release, Speed};
+use crowdfold_wire::limits::{
+    CHECKPOINT_INTERVAL_MS, IDLE_LIMIT_MS, INPUT_OVERHEAD_BYTES, MAX_INPUTS_BYTES, MAX_QUEUE_AGE_MS, PING_INTERVAL_MS,
+};
+use crowdfold_wire::{
+    Blob, Bytes, Cancel, Challenge, Chunk, ChunkState, CoordinatorSession, Event, FromProver, Goodbye, GoodbyeCode,
+    Hello, InputList, Inputs, Merge, Millis, Offer, Outcome, Reason, Release as Released, ReleaseReason, Segment,
+    SendError, SessionId, Stored, TaskId, Text, UploadId, UploadReceiver, Verdict, Welcome, Within,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+use crate::chance;
+use crate::hub::{Answer, Clock, Command, LinkId, LiveJob, Offered, ToLink, range};
+use crate::store::{Seen, Storage, Store as _, StoreError, UploadKey};
+
+/// Orders of the hub that wait. A connection that has more is too slow.
+const ORDERS: usize = 256;
+/// Bytes of inputs that are read at once.
+const READ: u64 = MAX_INPUTS_BYTES as u64;
+/// Rows a second that a prover is taken to fold before it has measured itself: a tab with a thread.
+const FIRST_SPEED: u64 = 16_000;
+
+/// What all connections share.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Jobs, provers, uploads.
+    pub storage: Arc<Storage>,
+    /// The hub.
+    pub hub: mpsc::Sender<Command>,
+    /// Origins by which provers may dial.
+    pub origins: Vec<String>,
+    /// The time.
+    pub clock: Clock,
+    /// Connections so far.
+    pub links: AtomicU64,
+}
+
+/// Why a connection ends that is not the protocol's business.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("the socket: {0}")]
+    Socket(#[from] axum::Error),
+    #[error("frames were not taken for {MAX_QUEUE_AGE_MS} ms")]
+    Slow,
+    #[error("the store: {0}")]
+    Store(#[from] StoreError),
+    #[error("the coordinator is stopping")]
+    Stopping,
+    #[error("it was closed")]
+    Closed,
+}
+
+/// A segment whose inputs are being sent.
+struct Open {
+    job: Arc<LiveJob>,
+    range: Range,
+}
+
+struct Connection {
+    gateway: Arc<Gateway>,
+    session: CoordinatorSession,
+    link: LinkId,
+    prover: Option<ProverId>,
+    /// The hub's way to this connection, until the hub has it: once it drops it, the connection ends.
+    orders: Option<mpsc::Sender<ToLink>>,
+    segments: BTreeMap<u64, Open>,
+    /// Uploads of this connection.
+    offers: HashMap<UploadId, Offer>,
+}
+
+/// Serves a connection until it ends.
+pub async fn serve(socket: WebSocket, gateway: Arc<Gateway>) {
+    let link = LinkId(gateway.links.fetch_add(1, Ordering::Relaxed));
+    let nonce = match chance::bytes() {
+        Ok(nonce) => nonce,
+        Err(error) => {
+            tracing::error!(%error, "a connection can't be challenged");
+            return;
+        }
+    };
+    let (to, orders) = mpsc::channel(ORDERS);
+    let now = Millis(gateway.clock.now().0);
+    let session = CoordinatorSession::new(now, Challenge::new(nonce), gateway.origins.clone());
+    let hub = gateway.hub.clone();
+    let (segments, offers) = (BTreeMap::new(), HashMap::new());
+    let connection = Connection { gateway, session, link, prover: None, orders: Some(to), segments, offers };
+    if let Err(broken) = connection.run(socket, orders).await {
+        tracing::debug!(link = link.0, %broken, "a connection ended");
+    }
+    // If the hub is gone, so is what it knew.
+    _ = hub.send(Command::Left(link)).await;
+}
+
+impl Connection {
+    fn now(&self) -> Millis {
+        Millis(self.gateway.clock.now().0)
+    }
+
+    async fn run(mut self, mut socket: WebSocket, mut orders: mpsc::Receiver<ToLink>) -> Result<(), Broken> {
+        loop {
+            self.pump().await?;
+            while let Some(frame) = self.session.next_frame() {
+                let sent = socket.send(Message::Binary(frame.into()));
+                timeout(Duration::from_millis(MAX_QUEUE_AGE_MS), sent).await.map_err(|_| Broken::Slow)??;
+                self.pump().await?;
+            }
+            if let Some(ended) = self.session.ended() {
+                tracing::debug!(link = self.link.0, %ended, "a session ended");
+                // It has been told why, if it listens.
+                _ = timeout(Duration::from_secs(1), socket.send(Message::Close(None))).await;
+                return Ok(());
+            }
+            let wait = Duration::from_millis(self.session.wake_at().since(self.now()));
+            tokio::select! {
+                message = socket.recv() => match message.transpose()? {
+                    Some(Message::Binary(frame)) => self.frame(&frame).await?,
+                    Some(Message::Ping(_) | Message::Pong(_)) => {}
+                    Some(Message::Text(_)) => self.end(GoodbyeCode::BadMessage, "frames are binary"),
+                    Some(Message::Close(_)) | None => return Err(Broken::Closed),
+                },
+                order = orders.recv() => match order {
+                    Some(order) => self.order(order).await?,
+                    None => return Err(Broken::Stopping),
+                },
+                () = sleep(wait) => {
+                    // An end shows in `ended` too.
+                    _ = self.session.tick(self.now());
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, code: GoodbyeCode, text: &str) {
+        let now = self.now();
+        self.session.goodbye(now, Goodbye { code, text: Reason::lossy(text) });
+    }
+
+    async fn tell(&self, command: Command) -> Result<(), Broken> {
+        self.gateway.hub.send(command).await.map_err(|_| Broken::Stopping)
+    }
+
+    async fn frame(&mut self, frame: &[u8]) -> Result<(), Broken> {
+        let now = self.now();
+        match self.session.receive(now, frame) {
+            Ok(Some(Event::Chunk(chunk, state))) => self.chunk(chunk, state).await,
+            Ok(Some(Event::Message(message))) => self.message(message).await,
+            // An end shows in `ended` too.
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
+    async fn message(&mut self, message: FromProver) -> Result<(), Broken> {
+        let link = self.link;
+        match message {
+            FromProver::Hello(hello) => self.hello(&hello).await,
+            FromProver::Ready(ready) => {
+                let number = |of: u64| u16::try_from(of).unwrap_or(u16::MAX);
+                self.tell(Command::Ready(link, number(ready.tasks.get()), number(ready.merges.get()))).await
+            }
+            FromProver::Progress(progress) => {
+                self.tell(Command::Progress(link, progress.task.0, progress.steps.get())).await
+            }
+            FromProver::Release(Released { task, reason, .. }) => {
+                self.segments.remove(&task.0);
+                let why = match reason {
+                    ReleaseReason::Paused | ReleaseReason::Starved => Release::Paused,
+                    ReleaseReason::Closing => Release::Closing,
+                    ReleaseReason::OutOfMemory => Release::OutOfMemory,
+                    ReleaseReason::Deadline => Release::Deadline,
+                    ReleaseReason::Unable(why) | ReleaseReason::Failed(why) => {
+                        tracing::info!(link = link.0, task = task.0, %why, "a prover failed");
+                        Release::Failed
+                    }
+                };
+                self.tell(Command::Released(link, task.0, why)).await
+            }
+            FromProver::Offer(offer) => self.offer(offer).await,
+            // Credit, and what is wanted of merge inputs, is the session's business: `pump` sends what it allows.
+            _ => Ok(()),
+        }
+    }
+
+    async fn hello(&mut self, hello: &Hello) -> Result<(), Broken> {
+        let (key, payout, at) = (hello.key, hello.payout, self.gateway.clock.now());
+        let seen = self.gateway.storage.store.seen(&[Seen { key, payout, at }]).await?;
+        let Some(prover) = seen.into_iter().next() else { return Err(Broken::Closed) };
+        if prover.suspended_until > at {
+            let ms = prover.suspended_until.0 - at.0;
+            self.end(GoodbyeCode::Suspended, &format!("bad proofs: connect again in {} s", ms / 1000 + 1));
+            return Ok(());
+        }
+        let welcome = Welcome {
+            session: SessionId(self.link.0),
+            ping_interval_ms: PING_INTERVAL_MS,
+            idle_limit_ms: IDLE_LIMIT_MS,
+            checkpoint_interval_ms: CHECKPOINT_INTERVAL_MS,
+        };
+        let now = self.now();
+        if self.session.send(now, welcome).is_err() {
+            return Ok(());
+        }
+        let Some(to) = self.orders.take() else { return Ok(()) };
+        self.prover = Some(prover.id);
+        let said = &hello.capabilities;
+        let speed = Speed(if said.rows_per_second == 0 { FIRST_SPEED } else { said.rows_per_second });
+        let spec = ProverSpec { speed, memory: crowdfold_sched::Bytes(said.memory_bytes), merges: said.merges };
+        let link = self.link;
+        self.tell(Command::Joined { link, prover: prover.id, payout, spec, to }).await
+    }
+
+    fn verdict(&mut self, upload: UploadId, outcome: Outcome) {
+        let now = self.now();
+        let is_open = self.offers.contains_key(&upload);
+        // What counts for good ends the upload; a spare gets another verdict later.
+        if is_open && !matches!(outcome, Outcome::Spare) {
+            self.offers.remove(&upload);
+        }
+        if is_open {
+            // An end shows in `ended` too.
+            _ = self.session.send(now, Verdict { upload, outcome });
+        }
+    }
+
+    async fn offer(&mut self, offer: Offer) -> Result<(), Broken> {
+        let (upload, proof) = (offer.upload, ProofId(offer.upload.0));
+        let Some(prover) = self.prover else { return Ok(()) };
+        let Some(range) = range(offer.first.get(), offer.steps.get()) else { return Ok(()) };
+        self.offers.insert(upload, offer.clone());
+        let known = self.gateway.storage.store.proof(proof).await?;
+        if let Some(known) = known.filter(|known| known.prover == prover)
+            && let Some(verdict) =
+                known.verdict.filter(|verdict| !matches!(verdict, crowdfold_sched::Verdict::Spare { .. }))
+        {
+            self.verdict(upload, crate::hub::outcome(verdict, known.range, known.reason.as_deref()));
+            return Ok(());
+        }
+        let (answer, answered) = oneshot::channel();
+        self.tell(Command::Offered(self.link, Offered { proof, task: offer.task.0, range }, answer)).await?;
+        match answered.await.map_err(|_| Broken::Stopping)? {
+            Answer::Verdict(outcome) => self.verdict(upload, outcome),
+            Answer::Wait => {}
+            Answer::Want { most } if offer.bytes.get() > most => {
+                let why =
+                    format!("a proof of this program has at most {most} bytes, {} were offered", offer.bytes.get());
+                self.verdict(upload, Outcome::Refused(Reason::lossy(&why)));
+            }
+            Answer::Want { .. } => self.want(UploadKey { prover, proof }, &offer).await?,
+        }
+        Ok(())
+    }
+
+    /// Asks for what is missing of an upload.
+    async fn want(&mut self, key: UploadKey, offer: &Offer) -> Result<(), Broken> {
+        let mut receiver = UploadReceiver::new(offer.upload, offer.bytes.get());
+        let spool = self.gateway.storage.spool.clone();
+        if spool.stored(key).is_some() {
+            let filled = Arc::new(std::sync::Mutex::new(receiver));
+            let into = Arc::clone(&filled);
+            let resume = move |bytes: &[u8]| {
+                into.lock().unwrap_or_else(std::sync::PoisonError::into_inner).resume(bytes);
+            };
+            spool.read(key, resume).await?;
+            receiver = match Arc::try_unwrap(filled) {
+                Ok(receiver) => receiver.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner),
+                Err(_) => return Err(Broken::Closed),
+            };
+        }
+        match receiver.state() {
+            ChunkState::Complete => return self.complete(key, offer).await,
+            ChunkState::Corrupt => {
+                spool.forget(key).await?;
+                receiver = UploadReceiver::new(offer.upload, offer.bytes.get());
+            }
+            ChunkState::More => {}
+        }
+        let now = self.now();
+        match self.session.want(now, receiver) {
+            Ok(()) | Err(SendError::Ended(_)) => Ok(()),
+            Err(refused) => {
+                tracing::warn!(link = self.link.0, %refused, "an upload can't be asked for");
+                Ok(())
+            }
+        }
+    }
+
+    async fn chunk(&mut self, chunk: Chunk, state: ChunkState) -> Result<(), Broken> {
+        let (Some(prover), Some(offer)) = (self.prover, self.offers.get(&chunk.upload).cloned()) else { return Ok(()) };
+        let key = UploadKey { prover, proof: ProofId(chunk.upload.0) };
+        if state == ChunkState::Corrupt {
+            self.gateway.storage.spool.forget(key).await?;
+            return self.want(key, &offer).await;
+        }
+        let bytes = bytes::Bytes::from(chunk.bytes.into_vec());
+        let end = self.gateway.storage.spool.append(key, chunk.offset.get(), bytes).await?;
+        if let Ok(bytes) = Within::new(end) {
+            let now = self.now();
+            // An end shows in `ended` too.
+            _ = self.session.send(now, Stored { upload: chunk.upload, bytes });
+        }
+        if state == ChunkState::Complete { self.complete(key, &offer).await } else { Ok(()) }
+    }
+
+    /// All of an upload is there.
+    async fn complete(&mut self, key: UploadKey, offer: &Offer) -> Result<(), Broken> {
+        let stored = self.gateway.storage.spool.finish(key, &self.gateway.storage.blobs).await?;
+        let Some(range) = range(offer.first.get(), offer.steps.get()) else { return Ok(()) };
+        let offered = Offered { proof: key.proof, task: offer.task.0, range };
+        let (written, answered) = oneshot::channel();
+        self.tell(Command::Uploaded(self.link, offered, stored, written)).await?;
+        // Once it is on record the partial upload has no use.
+        answered.await.map_err(|_| Broken::Stopping)?;
+        Ok(self.gateway.storage.spool.forget(key).await?)
+    }
+
+    async fn order(&mut self, order: ToLink) -> Result<(), Broken> {
+        match order {
+            ToLink::Segment { task, job, range, soft, hard } => self.segment(task, job, range, soft.0, hard.0).await?,
+            ToLink::Merge { task, job, parts, deadline } => self.merge(task, &job, parts, deadline.0).await?,
+            ToLink::Cancel { task, reason } => {
+                self.segments.remove(&task);
+                let (now, task) = (self.now(), TaskId(task));
+                if self.session.open_tasks().any(|open| open == task) {
+                    // An end shows in `ended` too.
+                    _ = self.session.send(now, Cancel { task, reason });
+                }
+            }
+            ToLink::Verdict { upload, outcome } => self.verdict(upload, outcome),
+            ToLink::Goodbye { code, text } => self.end(code, &text),
+        }
+        Ok(())
+    }
+
+    async fn segment(
+        &mut self,
+        task: u64,
+        job: Arc<LiveJob>,
+        range: Range,
+        soft: u64,
+        hard: u64,
+    ) -> Result<(), Broken> {
+        let state = job.data.state(&self.gateway.storage.blobs, range.start().0).await?;
+        let now = self.now();
+        let ms = |at: u64| u32::try_from(at.saturating_sub(now.0)).unwrap_or(u32::MAX);
+        let parts = (
+            Within::new(range.start().0),
+            Within::new(range.steps()),
+            Text::new(job.stored.program.clone()),
+            Bytes::new(state.to_vec()),
+        );
+        let (Ok(first), Ok(steps), Ok(program), Ok(start)) = parts else {
+            tracing::error!(job = %job.stored.id(), "a job can't be handed out");
+            return self.tell(Command::Released(self.link, task, Release::Failed)).await;
+        };
+        let (name, parameters) = (job.stored.name, job.stored.parameters);
+        let (soft_ms, hard_ms) = (ms(soft), ms(hard));
+        let segment =
+            Segment { task: TaskId(task), job: name, program, parameters, first, steps, start, soft_ms, hard_ms };
+        match self.session.send(now, segment) {
+            Ok(()) => _ = self.segments.insert(task, Open { job, range }),
+            Err(SendError::Ended(_)) => {}
+            Err(refused) => {
+                tracing::warn!(link = self.link.0, %refused, "a segment can't be handed out");
+                self.tell(Command::Released(self.link, task, Release::Paused)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn merge(&mut self, task: u64, job: &LiveJob, parts: [(ProofId, u64); 2], until: u64) -> Result<(), Broken> {
+        let blob =
+            |(proof, bytes): (ProofId, u64)| Some(Blob { upload: UploadId(proof.0), bytes: Within::new(bytes).ok()? });
+        let now = self.now();
+        let ms = u32::try_from(until.saturating_sub(now.0)).unwrap_or(u32::MAX);
+        let sent = match (blob(parts[0]), blob(parts[1]), Text::new(job.stored.program.clone())) {
+            (Some(left), Some(right), Ok(program)) => {
+                let (job, parameters) = (job.stored.name, job.stored.parameters);
+                let (task, right) = (TaskId(task), Some(right));
+                let merge = Merge { task, job, program, parameters, left, right, soft_ms: ms, hard_ms: ms };
+                self.session.send(now, merge).is_ok()
+            }
+            _ => false,
+        };
+        // A proof goes to a prover once on a connection, so this can be refused.
+        if sent { Ok(()) } else { self.tell(Command::Released(self.link, task, Release::Failed)).await }
+    }
+
+    /// Queues as much of inputs and merge inputs as credit, windows and the queue allow.
+    async fn pump(&mut self) -> Result<(), Broken> {
+        let blobs = &self.gateway.storage.blobs;
+        let now = self.now();
+        let mut over = Vec::new();
+        for (&name, open) in &self.segments {
+            let task = TaskId(name);
+            loop {
+                let Some((credit, next)) = self.session.credit_left(task) else {
+                    over.push(name);
+                    break;
+                };
+                let (from, to) = (open.range.start().0 + next, open.range.end().0);
+                if from >= to {
+                    over.push(name);
+                    break;
+                }
+                if credit <= INPUT_OVERHEAD_BYTES as u64 || self.session.queued_bytes() > 0 {
+                    break;
+                }
+                let inputs = open.job.data.inputs(blobs, from..to, credit.min(READ)).await?;
+                let list = InputList::fill(&mut inputs.iter().map(|input| &input[..]).peekable(), credit);
+                let (Ok(Some(inputs)), Ok(index)) = (list, Within::new(next)) else { break };
+                if self.session.send(now, Inputs { task, index, inputs }).is_err() {
+                    break;
+                }
+            }
+        }
+        over.into_iter().for_each(|task| _ = self.segments.remove(&task));
+        while self.session.queued_bytes() == 0
+            && let Some((upload, part)) = self.session.next_chunk()
+        {
+            let bytes = blobs.proof_part(ProofId(upload.0), part.clone()).await?;
+            let (Ok(offset), Ok(bytes)) = (Within::new(part.start), Bytes::new(bytes.to_vec())) else { break };
+            if self.session.send(now, Chunk { upload, offset, bytes }).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
