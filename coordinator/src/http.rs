@@ -323,7 +323,8 @@ fn job_json(app: &App, job: &StoredJob) -> Value {
         "job": job.id().0, "program": job.program, "parameters": job.parameters.to_string(), "state": state,
         "steps": job.data.steps(), "covered": covered, "ranges": view.map_or(0, |view| view.ranges),
         "submitted_ms": job.submitted.0, "ended_ms": job.ended.as_ref().map(|ended| ended.at.0),
-        "reason": job.ended.as_ref().map(|ended| &ended.reason), "start": hex::encode(&job.start), "end": hex::encode(&job.end),
+        "reason": job.ended.as_ref().map(|ended| &ended.reason),
+        "start": hex::encode(&job.start), "end": hex::encode(&job.end),
         "chain_id": job.name.chain_id, "contract": format!("0x{}", hex::encode(job.name.contract.0)),
         "job_id": hex::encode(job.name.job_id),
     })

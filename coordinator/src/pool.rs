@@ -75,8 +75,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Starts it. Results come through `done`; as many merges run at once as `merges` says. The queues are bounded by what
-    /// the scheduler asks for.
+    /// Starts it. Results come through `done`; as many merges run at once as `merges` says. The queues are bounded by
+    /// what the scheduler asks for.
     pub fn start(blobs: Blobs, merges: usize, done: mpsc::UnboundedSender<Done>) -> Self {
         let (claims, inbox) = mpsc::unbounded_channel();
         tokio::spawn(verify_all(blobs.clone(), inbox, done.clone()));

@@ -82,8 +82,9 @@ impl Server {
         let address = listener.local_addr().map_err(listen)?;
         let mut origins = options.origins;
         origins.extend([format!("http://{address}"), format!("http://localhost:{}", address.port())]);
-        let gateway =
-            Arc::new(Gateway { storage: Arc::clone(&storage), hub: to_hub, origins, clock, links: AtomicU64::new(1) });
+        let (storage_too, links) = (Arc::clone(&storage), AtomicU64::new(1));
+        let gateway = Gateway { storage: storage_too, hub: to_hub, catalog: catalog.clone(), origins, clock, links };
+        let gateway = Arc::new(gateway);
         let app = App { gateway, catalog, view, settlement: options.settlement };
         let http = tokio::spawn(async move { axum::serve(listener, http::app(app)).await });
         Ok(Self { address, storage, hub, http })

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
+use crowdfold_fold::{Job, RangeProof};
 use crowdfold_sched::{ProofId, ProverId, ProverSpec, Range, Release, Speed};
 use crowdfold_wire::limits::{
     CHECKPOINT_INTERVAL_MS, IDLE_LIMIT_MS, INPUT_OVERHEAD_BYTES, MAX_INPUTS_BYTES, MAX_QUEUE_AGE_MS, PING_INTERVAL_MS,
@@ -21,6 +22,7 @@ use crowdfold_wire::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
+use crate::catalog::{Catalog, Entry};
 use crate::chance;
 use crate::hub::{Answer, Clock, Command, LinkId, LiveJob, Offered, ToLink, range};
 use crate::store::{Seen, Storage, Store as _, StoreError, UploadKey};
@@ -39,6 +41,8 @@ pub struct Gateway {
     pub storage: Arc<Storage>,
     /// The hub.
     pub hub: mpsc::Sender<Command>,
+    /// Programs.
+    pub catalog: Catalog,
     /// Origins by which provers may dial.
     pub origins: Vec<String>,
     /// The time.
@@ -76,8 +80,8 @@ struct Connection {
     /// The hub's way to this connection, until the hub has it: once it drops it, the connection ends.
     orders: Option<mpsc::Sender<ToLink>>,
     segments: BTreeMap<u64, Open>,
-    /// Uploads of this connection.
-    offers: HashMap<UploadId, Offer>,
+    /// Uploads of this connection, and whether their tasks are known.
+    offers: HashMap<UploadId, (Offer, bool)>,
 }
 
 /// Serves a connection until it ends.
@@ -237,7 +241,7 @@ impl Connection {
         let (upload, proof) = (offer.upload, ProofId(offer.upload.0));
         let Some(prover) = self.prover else { return Ok(()) };
         let Some(range) = range(offer.first.get(), offer.steps.get()) else { return Ok(()) };
-        self.offers.insert(upload, offer.clone());
+        self.offers.insert(upload, (offer.clone(), true));
         let known = self.gateway.storage.store.proof(proof).await?;
         if let Some(known) = known.filter(|known| known.prover == prover)
             && let Some(verdict) =
@@ -247,16 +251,20 @@ impl Connection {
             return Ok(());
         }
         let (answer, answered) = oneshot::channel();
-        self.tell(Command::Offered(self.link, Offered { proof, task: offer.task.0, range }, answer)).await?;
+        let offered = Offered { proof, task: offer.task.0, range, job: None };
+        self.tell(Command::Offered(self.link, offered, answer)).await?;
         match answered.await.map_err(|_| Broken::Stopping)? {
             Answer::Verdict(outcome) => self.verdict(upload, outcome),
             Answer::Wait => {}
-            Answer::Want { most } if offer.bytes.get() > most => {
+            Answer::Want { most, .. } if offer.bytes.get() > most => {
                 let why =
                     format!("a proof of this program has at most {most} bytes, {} were offered", offer.bytes.get());
                 self.verdict(upload, Outcome::Refused(Reason::lossy(&why)));
             }
-            Answer::Want { .. } => self.want(UploadKey { prover, proof }, &offer).await?,
+            Answer::Want { is_known, .. } => {
+                self.offers.insert(upload, (offer.clone(), is_known));
+                self.want(UploadKey { prover, proof }, &offer).await?;
+            }
         }
         Ok(())
     }
@@ -296,7 +304,9 @@ impl Connection {
     }
 
     async fn chunk(&mut self, chunk: Chunk, state: ChunkState) -> Result<(), Broken> {
-        let (Some(prover), Some(offer)) = (self.prover, self.offers.get(&chunk.upload).cloned()) else { return Ok(()) };
+        let (Some(prover), Some((offer, _))) = (self.prover, self.offers.get(&chunk.upload).cloned()) else {
+            return Ok(());
+        };
         let key = UploadKey { prover, proof: ProofId(chunk.upload.0) };
         if state == ChunkState::Corrupt {
             self.gateway.storage.spool.forget(key).await?;
@@ -316,12 +326,26 @@ impl Connection {
     async fn complete(&mut self, key: UploadKey, offer: &Offer) -> Result<(), Broken> {
         let stored = self.gateway.storage.spool.finish(key, &self.gateway.storage.blobs).await?;
         let Some(range) = range(offer.first.get(), offer.steps.get()) else { return Ok(()) };
-        let offered = Offered { proof: key.proof, task: offer.task.0, range };
+        let is_known = self.offers.get(&offer.upload).is_none_or(|(_, is_known)| *is_known);
+        let job = if is_known { None } else { self.named(key.proof).await? };
+        let offered = Offered { proof: key.proof, task: offer.task.0, range, job };
         let (written, answered) = oneshot::channel();
         self.tell(Command::Uploaded(self.link, offered, stored, written)).await?;
         // Once it is on record the partial upload has no use.
         answered.await.map_err(|_| Broken::Stopping)?;
         Ok(self.gateway.storage.spool.forget(key).await?)
+    }
+
+    /// The job that a proof names, whatever program it is of; nothing else in it is looked at.
+    async fn named(&self, proof: ProofId) -> Result<Option<Job>, Broken> {
+        let bytes = self.gateway.storage.blobs.proof(proof).await?;
+        let catalog = self.gateway.catalog.clone();
+        let read = move || {
+            let read = |entry: &Arc<Entry>| RangeProof::from_bytes(&entry.parameters, &bytes).ok();
+            catalog.entries().find_map(read).map(|proof| *proof.job())
+        };
+        // If nothing can be made of it, nobody needs it.
+        Ok(tokio::task::spawn_blocking(read).await.unwrap_or_default())
     }
 
     async fn order(&mut self, order: ToLink) -> Result<(), Broken> {

@@ -41,7 +41,8 @@ pub struct Line {
 }
 
 impl Line {
-    /// Dials. What happens comes with `number`, so that what is said of an earlier connection is not taken for this one.
+    /// Dials. What happens comes with `number`, so that what is said of an earlier connection is not taken for this
+    /// one.
     pub fn dial<E: Send + 'static>(
         runtime: &Handle,
         address: &str,

@@ -1,5 +1,6 @@
 //! What the hub is told, turned into events of the scheduler.
 
+use crowdfold_fold::Address;
 use crowdfold_sched::{Event, JobId, Millis, ProofId, ProverId, Range, Verdict};
 use crowdfold_wire::{GoodbyeCode, Outcome, UploadId};
 
@@ -107,7 +108,7 @@ impl Hub {
         let Some((job, range, handed)) = self.place(prover, offered) else {
             // Its task is of a run before this one, or of a job that ended long ago.
             let most = self.catalog.entries().map(|entry| entry.proof_bytes).max();
-            return most.map_or(Answer::Verdict(Outcome::NotNeeded), |most| Answer::Want { most });
+            return most.map_or(Answer::Verdict(Outcome::NotNeeded), |most| Answer::Want { most, is_known: false });
         };
         let most = self.jobs.get(&job).map_or(0, |job| job.entry.proof_bytes);
         match handed.kind {
@@ -121,7 +122,7 @@ impl Hub {
                     self.drop_hold(prover, offered.task);
                 }
                 if self.scheduler.wants(prover, job, range, Some(handed.task)) && most > 0 {
-                    Answer::Want { most }
+                    Answer::Want { most, is_known: true }
                 } else {
                     Answer::Verdict(Outcome::NotNeeded)
                 }
@@ -130,7 +131,11 @@ impl Hub {
                 self.drop_hold(prover, offered.task);
                 // The merge circuit's part comes on top.
                 let most = most + crowdfold_prover::limits::MERGE_PART_BYTES;
-                if self.jobs.contains_key(&job) { Answer::Want { most } } else { Answer::Verdict(Outcome::NotNeeded) }
+                if self.jobs.contains_key(&job) {
+                    Answer::Want { most, is_known: true }
+                } else {
+                    Answer::Verdict(Outcome::NotNeeded)
+                }
             }
         }
     }
@@ -161,19 +166,10 @@ impl Hub {
         }
     }
 
-    /// A proof of a task of an earlier run: of the jobs that are open, the steps fit at most those of one that its prover
-    /// worked on. Which one, the proof says; it is tried with each that has such steps uncovered, the oldest first.
-    fn uploaded_from_before(
-        &mut self,
-        prover: ProverId,
-        payout: crowdfold_fold::Address,
-        offered: Offered,
-        stored: StoredProof,
-    ) {
-        let mut jobs: Vec<JobId> = self.jobs.keys().copied().collect();
-        jobs.sort();
-        let fits = |job: &JobId| self.scheduler.wants(prover, *job, offered.range, None);
-        match jobs.into_iter().filter(|job| self.named_in(*job, &offered)).find(fits) {
+    /// A proof of a task of an earlier run. Its job is the one that it names itself.
+    fn uploaded_from_before(&mut self, prover: ProverId, payout: Address, offered: Offered, stored: StoredProof) {
+        let live = self.jobs.iter().find(|(_, live)| Some(live.stored.name) == offered.job).map(|(job, _)| *job);
+        match live.filter(|job| self.scheduler.wants(prover, *job, offered.range, None)) {
             Some(job) => {
                 let (range, bytes) = (offered.range, stored.bytes());
                 self.receive(Pending { prover, payout, job, range, bytes }, stored, None);
@@ -185,11 +181,6 @@ impl Hub {
         }
     }
 
-    /// Whether the offer can be of the job.
-    fn named_in(&self, job: JobId, offered: &Offered) -> bool {
-        self.jobs.get(&job).is_some_and(|job| offered.range.end().0 <= job.stored.spec.steps)
-    }
-
     fn receive(&mut self, pending: Pending, stored: StoredProof, task: Option<crowdfold_sched::TaskId>) {
         let Pending { prover, payout, job, range, .. } = pending;
         let (proof, at) = (stored.proof(), self.clock.now());
@@ -199,13 +190,7 @@ impl Hub {
     }
 
     /// What the pool needs to verify a proof.
-    pub(super) fn claim(
-        &self,
-        proof: ProofId,
-        job: JobId,
-        range: Range,
-        payout: Option<crowdfold_fold::Address>,
-    ) -> Option<Claim> {
+    pub(super) fn claim(&self, proof: ProofId, job: JobId, range: Range, payout: Option<Address>) -> Option<Claim> {
         let live = self.jobs.get(&job).or_else(|| self.ended.get(&job))?;
         let (entry, data) = (live.entry.clone(), live.data.clone());
         Some(Claim { proof, entry, job: live.stored.name, data, range, payout })

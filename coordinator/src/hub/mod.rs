@@ -1,8 +1,8 @@
 //! The loop that decides: the scheduler, what it is told, and what is done about what it says.
 //!
-//! Connections, the pool of cores and the interface for clients send [`Command`]s. The hub turns them into events of the
-//! scheduler, writes down what follows from them in one transaction, and only then does it. So nobody is ever told of
-//! what a crash could undo, and one write serves all that has come in the meantime.
+//! Connections, the pool of cores and the interface for clients send [`Command`]s. The hub turns them into events of
+//! the scheduler, writes down what follows from them in one transaction, and only then does it. So nobody is ever told
+//! of what a crash could undo, and one write serves all that has come in the meantime.
 
 mod commands;
 mod effects;
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crowdfold_fold::Address;
+use crowdfold_fold::{Address, Job};
 use crowdfold_sched::{Config, Effect, Event, JobId, Millis, ProofId, ProverId, ProverSpec, Range, Release, Scheduler};
 use crowdfold_sched::{StepIndex, TaskId, Verdict};
 use crowdfold_wire::{Outcome, UploadId};
@@ -97,6 +97,8 @@ pub enum Answer {
     Want {
         /// More than a proof of the job can have.
         most: u64,
+        /// Whether its task tells its job; else the proof has to.
+        is_known: bool,
     },
     /// All of it is there, and its verdict will come.
     Wait,
@@ -113,6 +115,8 @@ pub struct Offered {
     pub task: u64,
     /// Its steps; of a merge only their number is right.
     pub range: Range,
+    /// The job that an uploaded proof names, where its task is of an earlier run and does not tell.
+    pub job: Option<Job>,
 }
 
 /// What the hub is told.

@@ -179,8 +179,8 @@ impl Coordinator {
         }
     }
 
-    /// Decides about spares of jobs that are over. The scheduler can't: one whose deadline passed while nobody was there
-    /// ends before its spares are restored.
+    /// Decides about spares of jobs that are over: a crash between the write of a job's end and that of what it owes
+    /// leaves them. (A store that writes both at once has none.)
     fn pay_spares(&mut self, env: &mut Env<'_>) -> Result<(), Crash> {
         let owed = |(&proof, judged): (&ProofId, &Judged)| match judged.verdict {
             Verdict::Spare { owed } if owed > 0 && !env.disk.is_live(judged.job) => Some((proof, *judged, owed)),

@@ -1,4 +1,9 @@
 //! The exact mode: every frame, every write and every event of a few dozen provers.
+//!
+//! Within a connection frames come late, but whole, once and in order, as over TCP. What a network does to them shows
+//! as on a real one: a loss breaks the connection or makes it silent, each end gets to know at its own time, and frames
+//! that were under way still arrive, behind those of the next connection. What is said again after that (offers,
+//! chunks, jobs) comes twice, from two hosts with one key at once too.
 
 mod check;
 mod coordinator;
@@ -6,6 +11,7 @@ mod disk;
 mod effects;
 mod host;
 mod log;
+mod named;
 mod plan;
 mod plant;
 mod uploads;

@@ -1,75 +1,48 @@
 //! What a seed says: the jobs, the provers and their faults, the network.
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::str::FromStr;
 
 use crowdfold_fold::{Address, Job};
 use crowdfold_sched::{Bytes, ClientId, Config, JobId, JobSpec, Millis};
 
 use super::disk::{Place, Table, When};
+use super::named::named;
 use crate::model::{Lie, ModelEngine, Truth};
 use crate::random::Random;
 
-macro_rules! faults {
-    ($($(#[$doc:meta])* $name:ident = $text:literal),+ $(,)?) => {
-        /// Something that goes wrong. Each can be left out by name.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Fault { $($(#[$doc])* $name),+ }
-
-        impl Fault {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$name),+];
-        }
-
-        impl fmt::Display for Fault {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$name => $text),+ })
-            }
-        }
-    };
-}
-
-faults! {
-    /// The coordinator crashes at a write.
-    Crash = "crash",
-    /// Some provers make bad proofs.
-    Lie = "lie",
-    /// Connections break.
-    Drop = "drop",
-    /// Connections go silent without breaking.
-    Partition = "partition",
-    /// Provers leave without a word and come back.
-    Leave = "leave",
-    /// Provers are paused by their owners, or stopped in order.
-    Pause = "pause",
-    /// Provers do nothing for a while, as a machine that sleeps.
-    Freeze = "freeze",
-    /// Clocks of provers go wrong.
-    Skew = "skew",
-    /// Steps fail now and then.
-    Flaky = "flaky",
-    /// Clients cancel jobs.
-    Cancel = "cancel",
-    /// Jobs have deadlines that may be too short.
-    Deadline = "deadline",
-    /// Provers take merges. No fault, but it can be left out too.
-    Merge = "merge",
-    /// Provers are far slower than they say.
-    Slow = "slow",
-    /// Two hosts have the same key and are there at once.
-    Twin = "twin",
-    /// Clients do not hear that their job was accepted, and submit it again.
-    Again = "again",
-}
-
-impl FromStr for Fault {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let names = || Self::ALL.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let found = Self::ALL.iter().find(|fault| fault.to_string() == text);
-        found.copied().ok_or_else(|| format!("expected one of {}, got `{text}`", names()))
+named! {
+    /// Something that goes wrong. Each can be left out by name.
+    pub enum Fault {
+        /// The coordinator crashes at a write.
+        Crash = "crash",
+        /// Some provers make bad proofs.
+        Lie = "lie",
+        /// Connections break.
+        Drop = "drop",
+        /// Connections go silent without breaking.
+        Partition = "partition",
+        /// Provers leave without a word and come back.
+        Leave = "leave",
+        /// Provers are paused by their owners, or stopped in order.
+        Pause = "pause",
+        /// Provers do nothing for a while, as a machine that sleeps.
+        Freeze = "freeze",
+        /// Clocks of provers go wrong.
+        Skew = "skew",
+        /// Steps fail now and then.
+        Flaky = "flaky",
+        /// Clients cancel jobs.
+        Cancel = "cancel",
+        /// Jobs have deadlines that may be too short.
+        Deadline = "deadline",
+        /// Provers take merges. No fault, but it can be left out too.
+        Merge = "merge",
+        /// Provers are far slower than they say.
+        Slow = "slow",
+        /// Two hosts have the same key and are there at once.
+        Twin = "twin",
+        /// Clients do not hear that their job was accepted, and submit it again.
+        Again = "again",
     }
 }
 

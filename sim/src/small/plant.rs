@@ -1,138 +1,112 @@
 //! Planted bugs: each breaks one duty, so that a test can see that a checker notices. None is ever on by itself.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crowdfold_sched::{CancelReason, Config, Effect, Event, JobEnd, JobId, Millis, Range, StepIndex, TaskId, Verdict};
 
-macro_rules! bugs {
-    ($($(#[$doc:meta])* $name:ident = $text:literal),+ $(,)?) => {
-        /// A duty that the model of the coordinator, its disk or the scheduler neglects.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Bug { $($(#[$doc])* $name),+ }
+use super::named::named;
 
-        impl Bug {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$name),+];
-        }
-
-        impl fmt::Display for Bug {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$name => $text),+ })
-            }
-        }
-    };
-}
-
-bugs! {
-    /// A client hears that its job is accepted up to ten seconds before it is written.
-    AcceptEarly = "accept-early",
-    /// Bytes of uploads are acknowledged while they are only in memory: a crash loses half of each.
-    StoreEarly = "store-early",
-    /// A prover hears of its compensation up to ten seconds before it is written.
-    TellEarly = "tell-early",
-    /// A merge is two writes: the parts are gone before the whole is there.
-    TornMerge = "torn-merge",
-    /// After a crash nobody tells the scheduler of proofs that are there and have no verdict.
-    DropCheckIn = "drop-check-in",
-    /// A run that starts does the last credit again, as who replays a journal carelessly would.
-    CreditTwice = "credit-twice",
-    /// What counts is credited to another prover.
-    CreditOther = "credit-other",
-    /// The ledger gets a step more than was proved.
-    CreditMore = "credit-more",
-    /// Nobody looks whether a proof was made at all.
-    SkipSeal = "skip-seal",
-    /// Nobody looks at the state that a proof ends with, so one over other inputs passes.
-    SkipEnd = "skip-end",
-    /// Nobody looks who is bound into a proof.
-    SkipProver = "skip-prover",
-    /// Every eighth good proof is refused.
-    RefuseGood = "refuse-good",
-    /// A prover whose proof counts is told that it was refused.
-    TellOther = "tell-other",
-    /// A prover is told of a step more than is credited.
-    TellMore = "tell-more",
-    /// A verdict is written down under another proof's name.
-    JudgeNothing = "judge-nothing",
-    /// A proof of steps that are covered counts too.
-    CountTwice = "count-twice",
-    /// A valid proof of open steps is turned away.
-    TurnAway = "turn-away",
-    /// After a crash nobody knows any more which proofs had their verdict.
-    JudgeAgain = "judge-again",
-    /// A check-in is given up when a longer one is offered, before that one has come.
-    SupersedeEarly = "supersede-early",
-    /// The second verdict on a spare is lost.
-    LoseSpare = "lose-spare",
-    /// A merge that a prover made is taken unseen.
-    SkipMerge = "skip-merge",
-    /// A native merge names its provers in the wrong order.
-    SwapReceipts = "swap-receipts",
-    /// Native merges fail, all of them.
-    FailMerges = "fail-merges",
-    /// The inputs of a segment begin a step too late.
-    SendOtherInputs = "send-other-inputs",
-    /// A prover gets inputs of the segment behind its own.
-    SendMore = "send-more",
-    /// A segment starts from the state after its first step.
-    SendOtherState = "send-other-state",
-    /// A prover is told of a segment that is not the one it was given.
-    SendOtherSegment = "send-other-segment",
-    /// A prover is to merge proofs of whatever job.
-    SendOtherMerge = "send-other-merge",
-    /// Bytes are asked for whatever they are good for.
-    AskForAll = "ask-for-all",
-    /// A prover gets again what it just failed on.
-    GiveBack = "give-back",
-    /// A prover goes on getting work after a bad proof.
-    ServeSuspended = "serve-suspended",
-    /// Provers get work however much waits for verification.
-    NoBackPressure = "no-back-pressure",
-    /// Who works on a job that ended isn't told.
-    KeepTasks = "keep-tasks",
-    /// A segment reaches over the end of its job.
-    ServeNothing = "serve-nothing",
-    /// A prover gets a task more than it said it would hold.
-    ServeTooMany = "serve-too-many",
-    /// A job that ended is handed out again.
-    ServeEnded = "serve-ended",
-    /// The client's wish to cancel a job is dropped.
-    IgnoreCancel = "ignore-cancel",
-    /// Another job than the client wants is cancelled.
-    CancelOther = "cancel-other",
-    /// Deadlines of jobs are forgotten.
-    KeepExpired = "keep-expired",
-    /// A job that is submitted again is added again.
-    AddAgain = "add-again",
-    /// The end of a job is announced twice.
-    EndTwice = "end-twice",
-    /// The last step of a job is never handed out.
-    StarveEnd = "starve-end",
-    /// A merge that a prover lost is not made again.
-    ForgetMerge = "forget-merge",
-    /// A prover isn't told what became of its proof.
-    ForgetVerdict = "forget-verdict",
-    /// The scheduler isn't told that a proof of a job that ended was verified.
-    KeepPending = "keep-pending",
-    /// A prover whose proof was bad is told never to come back.
-    BanForEver = "ban-for-ever",
-    /// Frames of provers are garbled.
-    Garble = "garble",
-    /// A proof is handed in twice.
-    HandInTwice = "hand-in-twice",
-    /// Something depends on what ran before in the same process.
-    Undetermined = "undetermined",
-}
-
-impl FromStr for Bug {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let names = || Self::ALL.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let found = Self::ALL.iter().find(|bug| bug.to_string() == text);
-        found.copied().ok_or_else(|| format!("expected one of {}, got `{text}`", names()))
+named! {
+    /// A duty that the model of the coordinator, its disk or the scheduler neglects.
+    pub enum Bug {
+        /// A client hears that its job is accepted up to ten seconds before it is written.
+        AcceptEarly = "accept-early",
+        /// Bytes of uploads are acknowledged while they are only in memory: a crash loses half of each.
+        StoreEarly = "store-early",
+        /// A prover hears of its compensation up to ten seconds before it is written.
+        TellEarly = "tell-early",
+        /// A merge is two writes: the parts are gone before the whole is there.
+        TornMerge = "torn-merge",
+        /// After a crash nobody tells the scheduler of proofs that are there and have no verdict.
+        DropCheckIn = "drop-check-in",
+        /// A run that starts does the last credit again, as who replays a journal carelessly would.
+        CreditTwice = "credit-twice",
+        /// What counts is credited to another prover.
+        CreditOther = "credit-other",
+        /// The ledger gets a step more than was proved.
+        CreditMore = "credit-more",
+        /// Nobody looks whether a proof was made at all.
+        SkipSeal = "skip-seal",
+        /// Nobody looks at the state that a proof ends with, so one over other inputs passes.
+        SkipEnd = "skip-end",
+        /// Nobody looks who is bound into a proof.
+        SkipProver = "skip-prover",
+        /// Every eighth good proof is refused.
+        RefuseGood = "refuse-good",
+        /// A prover whose proof counts is told that it was refused.
+        TellOther = "tell-other",
+        /// A prover is told of a step more than is credited.
+        TellMore = "tell-more",
+        /// A verdict is written down under another proof's name.
+        JudgeNothing = "judge-nothing",
+        /// A proof of steps that are covered counts too.
+        CountTwice = "count-twice",
+        /// A valid proof of open steps is turned away.
+        TurnAway = "turn-away",
+        /// After a crash nobody knows any more which proofs had their verdict.
+        JudgeAgain = "judge-again",
+        /// A check-in is given up when a longer one is offered, before that one has come.
+        SupersedeEarly = "supersede-early",
+        /// The second verdict on a spare is lost.
+        LoseSpare = "lose-spare",
+        /// A merge that a prover made is taken unseen.
+        SkipMerge = "skip-merge",
+        /// A native merge names its provers in the wrong order.
+        SwapReceipts = "swap-receipts",
+        /// Native merges fail, all of them.
+        FailMerges = "fail-merges",
+        /// The inputs of a segment begin a step too late.
+        SendOtherInputs = "send-other-inputs",
+        /// A prover gets inputs of the segment behind its own.
+        SendMore = "send-more",
+        /// A segment starts from the state after its first step.
+        SendOtherState = "send-other-state",
+        /// A prover is told of a segment that is not the one it was given.
+        SendOtherSegment = "send-other-segment",
+        /// A prover is to merge proofs of whatever job.
+        SendOtherMerge = "send-other-merge",
+        /// Bytes are asked for whatever they are good for.
+        AskForAll = "ask-for-all",
+        /// A prover gets again what it just failed on.
+        GiveBack = "give-back",
+        /// A prover goes on getting work after a bad proof.
+        ServeSuspended = "serve-suspended",
+        /// Provers get work however much waits for verification.
+        NoBackPressure = "no-back-pressure",
+        /// Who works on a job that ended isn't told.
+        KeepTasks = "keep-tasks",
+        /// A segment reaches over the end of its job.
+        ServeNothing = "serve-nothing",
+        /// A prover gets a task more than it said it would hold.
+        ServeTooMany = "serve-too-many",
+        /// A job that ended is handed out again.
+        ServeEnded = "serve-ended",
+        /// The client's wish to cancel a job is dropped.
+        IgnoreCancel = "ignore-cancel",
+        /// Another job than the client wants is cancelled.
+        CancelOther = "cancel-other",
+        /// Deadlines of jobs are forgotten.
+        KeepExpired = "keep-expired",
+        /// A job that is submitted again is added again.
+        AddAgain = "add-again",
+        /// The end of a job is announced twice.
+        EndTwice = "end-twice",
+        /// The last step of a job is never handed out.
+        StarveEnd = "starve-end",
+        /// A merge that a prover lost is not made again.
+        ForgetMerge = "forget-merge",
+        /// A prover isn't told what became of its proof.
+        ForgetVerdict = "forget-verdict",
+        /// The scheduler isn't told that a proof of a job that ended was verified.
+        KeepPending = "keep-pending",
+        /// A prover whose proof was bad is told never to come back.
+        BanForEver = "ban-for-ever",
+        /// Frames of provers are garbled.
+        Garble = "garble",
+        /// A proof is handed in twice.
+        HandInTwice = "hand-in-twice",
+        /// Something depends on what ran before in the same process.
+        Undetermined = "undetermined",
     }
 }
 

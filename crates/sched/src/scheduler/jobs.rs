@@ -40,7 +40,14 @@ impl Scheduler {
         prover: ProverId,
         standing: Standing,
     ) -> Result<(), BadEvent> {
-        let job = self.jobs.get_mut(&id).ok_or(BadEvent::UnknownJob(id))?;
+        let Some(job) = self.jobs.get_mut(&id) else {
+            let Standing::Spare { owed } = standing else { return Err(BadEvent::UnknownJob(id)) };
+            // The job expired while nobody was there to decide about it.
+            let steps = owed.min(range.steps());
+            let verdict = if steps > 0 { Verdict::Compensated { steps } } else { Verdict::Late };
+            self.out.push(Effect::Verdict { proof, prover, job: id, range, verdict });
+            return Ok(());
+        };
         let covers = standing == Standing::Cover;
         if range.hi > job.spec.steps || (covers && job.cover_overlaps(range)) {
             return Err(BadEvent::BadRange(range));

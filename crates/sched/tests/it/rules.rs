@@ -353,6 +353,24 @@ fn a_crash_is_survived_by_replaying_facts() {
 }
 
 #[test]
+fn a_job_that_expired_in_an_outage_pays_its_spares() {
+    let mut world = World::new();
+    world.now = 50_000;
+    let expired = world.job(1, JobSpec { deadline: Millis(40_000), ..spec(30) });
+    assert_eq!(expired, [Effect::JobEnded { job: JobId(1), end: JobEnd::Expired }]);
+    let restored = |number, standing| {
+        let (job, prover) = (JobId(1), ProverId(7));
+        Event::RangeRestored { job, range: range(0, 10), proof: proof(number), prover, standing }
+    };
+    let effects = world.step(restored(1, Standing::Spare { owed: 6 }));
+    assert_eq!(verdicts(&effects), [(7, range(0, 10), Verdict::Compensated { steps: 6 })]);
+    let effects = world.step(restored(2, Standing::Spare { owed: 0 }));
+    assert_eq!(verdicts(&effects), [(7, range(0, 10), Verdict::Late)]);
+    let unknown = [Effect::Ignored(BadEvent::UnknownJob(JobId(1)))];
+    assert_eq!(world.step(restored(3, Standing::Cover)), unknown);
+}
+
+#[test]
 fn impossible_events_are_told() {
     let mut world = World::new();
     world.job(1, spec(100));
