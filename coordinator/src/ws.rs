@@ -314,12 +314,16 @@ impl Connection {
         }
         let bytes = bytes::Bytes::from(chunk.bytes.into_vec());
         let end = self.gateway.storage.spool.append(key, chunk.offset.get(), bytes).await?;
+        if state == ChunkState::Complete {
+            // Its prover may forget it once it hears that all of it is safe, so it has to be on record before.
+            self.complete(key, &offer).await?;
+        }
         if let Ok(bytes) = Within::new(end) {
             let now = self.now();
             // An end shows in `ended` too.
             _ = self.session.send(now, Stored { upload: chunk.upload, bytes });
         }
-        if state == ChunkState::Complete { self.complete(key, &offer).await } else { Ok(()) }
+        Ok(())
     }
 
     /// All of an upload is there.
