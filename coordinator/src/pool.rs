@@ -37,8 +37,8 @@ pub struct Claim {
 pub struct MergeWork {
     /// The scheduler's name of it.
     pub task: TaskId,
-    /// What the result proves; its `proof` says nothing.
-    pub claim: Claim,
+    /// Its program.
+    pub entry: Arc<Entry>,
     /// The parts.
     pub left: ProofId,
     /// The right one.
@@ -110,7 +110,7 @@ impl Pool {
 
 fn merge_parts(work: &MergeWork, left: &[u8], right: &[u8]) -> Result<Bytes, String> {
     let mut rng = chance::generator().map_err(|error| error.to_string())?;
-    let parameters = &work.claim.entry.parameters;
+    let parameters = &work.entry.parameters;
     let read = |bytes| RangeProof::from_bytes(parameters, bytes);
     let made = read(left).and_then(|left| merge(parameters, &left, Some(&read(right)?), &mut rng));
     let made = made.map_err(|error| error.to_string())?;

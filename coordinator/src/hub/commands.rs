@@ -63,8 +63,7 @@ impl Hub {
             Command::Accepted(stored) => {
                 let Some(entry) = self.catalog.of(stored.parameters).cloned() else { return };
                 let (job, spec) = (stored.id(), stored.spec);
-                let data = std::sync::Arc::new(stored.data.clone());
-                self.jobs.insert(job, std::sync::Arc::new(LiveJob { stored: *stored, data, entry }));
+                self.jobs.insert(job, LiveJob::new(*stored, entry));
                 self.events.push_back(Event::JobAdded { job, spec });
             }
             Command::Cancel(job, answer) => {

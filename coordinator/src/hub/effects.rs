@@ -130,8 +130,8 @@ impl Hub {
             return;
         };
         let Some(whole) = Range::new(left.start(), right.end()) else { return };
-        let Some(claim) = self.claim(left_proof, job, whole, None) else { return };
+        let Some(entry) = self.jobs.get(&job).map(|live| Arc::clone(&live.entry)) else { return };
         self.natively.insert(task, (job, whole));
-        self.pool.merge(MergeWork { task, claim, left: left_proof, right: right_proof });
+        self.pool.merge(MergeWork { task, entry, left: left_proof, right: right_proof });
     }
 }

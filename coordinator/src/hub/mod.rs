@@ -164,6 +164,12 @@ pub struct LiveJob {
     pub entry: Arc<Entry>,
 }
 
+impl LiveJob {
+    fn new(stored: StoredJob, entry: Arc<Entry>) -> Arc<Self> {
+        Arc::new(Self { data: Arc::new(stored.data.clone()), stored, entry })
+    }
+}
+
 /// What was handed out.
 #[derive(Clone, Copy, Debug)]
 enum Kind {

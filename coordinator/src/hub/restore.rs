@@ -1,7 +1,5 @@
 //! After a crash, or any other end: what is on disk is told to the scheduler again.
 
-use std::sync::Arc;
-
 use crowdfold_sched::{Event, JobId, ProofId, ProverId, Standing, Verdict};
 
 use super::{Hub, HubError, LiveJob, Part, Pending};
@@ -23,8 +21,8 @@ impl Hub {
                     program: stored.program.clone(),
                     parameters: stored.parameters,
                 })?;
-                let (spec, data) = (stored.spec, Arc::new(stored.data.clone()));
-                self.jobs.insert(job, Arc::new(LiveJob { stored, data, entry }));
+                let spec = stored.spec;
+                self.jobs.insert(job, LiveJob::new(stored, entry));
                 self.events.push_back(Event::JobAdded { job, spec });
                 self.restore_cover(job).await?;
                 undecided.extend(self.restore_proofs(job).await?);

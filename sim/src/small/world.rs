@@ -228,10 +228,9 @@ impl World {
         }
     }
 
-    /// Calls the coordinator, if it is there, and does what follows.
-    fn coordinate(&mut self, call: impl FnOnce(&mut Coordinator, &mut Env<'_>) -> Result<(), Crash>) {
-        let Some(mut coordinator) = self.coordinator.take() else { return };
-        let mut env = Env {
+    /// What the coordinator is given with each call.
+    fn env(&mut self) -> Env<'_> {
+        Env {
             now: self.now,
             disk: &mut self.disk,
             log: &mut self.log,
@@ -241,7 +240,13 @@ impl World {
             bug: self.bug,
             accepted: Vec::new(),
             later: Vec::new(),
-        };
+        }
+    }
+
+    /// Calls the coordinator, if it is there, and does what follows.
+    fn coordinate(&mut self, call: impl FnOnce(&mut Coordinator, &mut Env<'_>) -> Result<(), Crash>) {
+        let Some(mut coordinator) = self.coordinator.take() else { return };
+        let mut env = self.env();
         let outcome = call(&mut coordinator, &mut env);
         let (later, accepted) = (env.later, env.accepted);
         self.check.accepted.extend(accepted.into_iter().filter(|_| outcome.is_ok()));
@@ -278,18 +283,9 @@ impl World {
 
     fn restart(&mut self) {
         self.incarnation += 1;
-        let mut env = Env {
-            now: self.now,
-            disk: &mut self.disk,
-            log: &mut self.log,
-            check: &mut self.check,
-            random: &mut self.random,
-            orders: &self.plan.orders,
-            bug: self.bug,
-            accepted: Vec::new(),
-            later: Vec::new(),
-        };
-        let started = Coordinator::start(&mut env, &self.plan.config, self.plan.cores, self.plan.checkpoint_ms);
+        let (config, cores, checkpoint_ms) = (self.plan.config.clone(), self.plan.cores, self.plan.checkpoint_ms);
+        let mut env = self.env();
+        let started = Coordinator::start(&mut env, &config, cores, checkpoint_ms);
         let later = env.later;
         match started {
             Ok(coordinator) => {
