@@ -10,5 +10,6 @@ pub mod http;
 pub mod hub;
 pub mod pool;
 pub mod server;
+pub mod settings;
 pub mod store;
 pub mod ws;

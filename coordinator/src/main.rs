@@ -14,11 +14,11 @@ use clap::{Parser, Subcommand};
 use crowdfold_coordinator::catalog::{Catalog, file_name};
 use crowdfold_coordinator::chance;
 use crowdfold_coordinator::hub::Clock;
-use crowdfold_coordinator::server::{Options, Server};
+use crowdfold_coordinator::server::Server;
+use crowdfold_coordinator::settings::{ChainSettings, SchedulerSettings, ServerSettings, Settings, address};
 use crowdfold_coordinator::store::{self, NewClient, Role, Storage, Store as _, TokenHash};
 use crowdfold_fold::{Address, Parameters, Srs};
 use crowdfold_programs::{Builtin, Program as _};
-use crowdfold_sched::Config;
 use sha2::{Digest as _, Sha256};
 
 /// Takes jobs, hands their steps to provers, verifies and merges what comes back.
@@ -97,13 +97,6 @@ struct MakeParams {
     out: PathBuf,
 }
 
-fn address(text: &str) -> Result<Address, String> {
-    let expected = || format!("expected 0x and 40 hexadecimal digits, got `{text}`");
-    let mut bytes = [0; 20];
-    hex::decode_to_slice(text.strip_prefix("0x").ok_or_else(expected)?, &mut bytes).map_err(|_| expected())?;
-    Ok(Address(bytes))
-}
-
 async fn serve(serve: Serve) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -118,11 +111,19 @@ async fn serve(serve: Serve) -> anyhow::Result<()> {
         "{} has no parameters: make some with `coordinator make-params`",
         serve.params.display()
     );
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let scheduler = Config { target_ms: serve.target * 1000, min_steps: 1, native_merges: cores, ..Config::default() };
-    let settlement = (serve.chain_id, serve.contract);
-    let Serve { data, listen, origin: origins, .. } = serve;
-    let server = Server::start(Options { data, listen, origins, settlement, scheduler }, catalog).await?;
+    let settings = Settings {
+        server: ServerSettings {
+            data: serve.data,
+            params: serve.params,
+            listen: serve.listen,
+            origins: serve.origin,
+            ..ServerSettings::default()
+        },
+        chain: ChainSettings { id: serve.chain_id, contract: serve.contract },
+        scheduler: SchedulerSettings { target_s: serve.target, ..SchedulerSettings::default() },
+        ..Settings::default()
+    };
+    let server = Server::start(settings, catalog).await?;
     tracing::info!(address = %server.address, "listening");
     println!("listening on http://{}", server.address);
     tokio::select! {

@@ -1,12 +1,9 @@
 //! A coordinator, put together: the store, the hub, the pool and the listener.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crowdfold_fold::Address;
-use crowdfold_sched::Config;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -14,27 +11,16 @@ use tokio::task::JoinHandle;
 use crate::catalog::Catalog;
 use crate::http::{self, App};
 use crate::hub::{Clock, Hub, HubError, INBOX};
+use crate::settings::{BadSetting, Settings};
 use crate::store::{self, Storage, StoreError};
 use crate::ws::Gateway;
-
-/// What a coordinator is given.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Its folder.
-    pub data: PathBuf,
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// Origins by which provers may dial, as `https://prove.example`; that of the listener is added.
-    pub origins: Vec<String>,
-    /// Chain and contract of its jobs.
-    pub settlement: (u64, Address),
-    /// Of the scheduler.
-    pub scheduler: Config,
-}
 
 /// Why a coordinator does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
+    /// A setting that can't be.
+    #[error(transparent)]
+    Setting(#[from] BadSetting),
     /// Its folder.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -70,22 +56,24 @@ impl Server {
     ///
     /// # Errors
     /// [`ServerError`].
-    pub async fn start(options: Options, catalog: Catalog) -> Result<Self, ServerError> {
-        let storage = Arc::new(Storage::open(&options.data, store::Options::default()).await?);
+    pub async fn start(settings: Settings, catalog: Catalog) -> Result<Self, ServerError> {
+        settings.check()?;
+        let storage = Arc::new(Storage::open(&settings.server.data, store::Options::default()).await?);
         let clock = Clock::new();
         let (done, worked) = mpsc::unbounded_channel();
-        let (hub, view) = Hub::start(Arc::clone(&storage), catalog.clone(), options.scheduler, clock, done).await?;
+        let (hub, view) =
+            Hub::start(Arc::clone(&storage), catalog.clone(), settings.scheduler.config(), clock, done).await?;
         let (to_hub, inbox) = mpsc::channel(INBOX);
         let hub = tokio::spawn(hub.run(inbox, worked));
-        let listen = |error| ServerError::Listen { address: options.listen, error };
-        let listener = TcpListener::bind(options.listen).await.map_err(listen)?;
+        let listen = |error| ServerError::Listen { address: settings.server.listen, error };
+        let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let mut origins = options.origins;
+        let mut origins = settings.server.origins.clone();
         origins.extend([format!("http://{address}"), format!("http://localhost:{}", address.port())]);
         let (storage_too, links) = (Arc::clone(&storage), AtomicU64::new(1));
         let gateway = Gateway { storage: storage_too, hub: to_hub, catalog: catalog.clone(), origins, clock, links };
         let gateway = Arc::new(gateway);
-        let app = App { gateway, catalog, view, settlement: options.settlement };
+        let app = App { gateway, catalog, view, settlement: (settings.chain.id, settings.chain.contract) };
         let http = tokio::spawn(async move { axum::serve(listener, http::app(app)).await });
         Ok(Self { address, storage, hub, http })
     }

@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use crowdfold_coordinator::catalog::{Catalog, Entry};
 use crowdfold_coordinator::hub::Clock;
-use crowdfold_coordinator::server::{Options, Server};
+use crowdfold_coordinator::server::Server;
+use crowdfold_coordinator::settings::{SchedulerSettings, ServerSettings, Settings};
 use crowdfold_coordinator::store::{NewClient, Role, Store as _, TokenHash};
 use crowdfold_fold::{Address, Fr, Parameters, RangeProof, Srs, verify};
 use crowdfold_programs::{Builtin, Program as _, Squarings};
-use crowdfold_sched::{Config, JobId};
+use crowdfold_sched::JobId;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use serde_json::Value;
@@ -78,16 +79,18 @@ impl World {
 
     /// Starts it on the port that it had before, if it ran.
     fn start(&mut self) {
-        let options = Options {
-            data: self.folder.0.join("coordinator"),
-            listen: self.address,
-            origins: Vec::new(),
-            settlement: (31_337, Address([0xc0; 20])),
-            scheduler: Config { target_ms: 1_000, min_steps: 5, native_merges: 2, ..Config::default() },
+        let settings = Settings {
+            server: ServerSettings {
+                data: self.folder.0.join("coordinator"),
+                listen: self.address,
+                ..ServerSettings::default()
+            },
+            scheduler: SchedulerSettings { target_s: 1, min_steps: 5, native_merges: 2 },
+            ..Settings::default()
         };
         let started = Instant::now();
         let server = loop {
-            match self.runtime.block_on(Server::start(options.clone(), self.catalog.clone())) {
+            match self.runtime.block_on(Server::start(settings.clone(), self.catalog.clone())) {
                 Ok(server) => break server,
                 // Connections of the killed one hold its folder and its port for a moment.
                 Err(error) => assert!(started.elapsed() < PATIENCE, "{error}"),
