@@ -18,6 +18,8 @@ pub struct Entry {
     pub id: ParametersId,
     /// Its name.
     pub name: String,
+    /// Whether it only serves jobs that began with these parameters, as others took their place.
+    pub is_draining: bool,
     /// Rows of a step circuit, in which work is measured and credit is given.
     pub rows: u64,
     /// The largest proof of one segment, in bytes, with some room.
@@ -37,6 +39,7 @@ impl Entry {
         Self {
             id: prover.digest().into(),
             name: prover.step().name(),
+            is_draining: false,
             rows: step.constraints as u64,
             // 32 bytes for each element of both witnesses; the rest is small.
             proof_bytes: 32 * elements as u64 + (64 << 10) + 2 * prover.step().state_bytes() as u64,
@@ -67,7 +70,7 @@ pub enum CatalogError {
         error: Error,
     },
     /// A file is named after no program.
-    #[error("{path} is named after no program here: expected one of {expected}, with / written as +, and .params")]
+    #[error("{path} is named after no program: expected {expected}, with / written as +, then .params or ~WORD.params")]
     Name {
         /// Which.
         path: String,
@@ -76,7 +79,7 @@ pub enum CatalogError {
     },
 }
 
-/// The programs by name and by digest.
+/// The programs by name, with the parameters for new jobs, and all parameters by digest.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     by_name: BTreeMap<String, Arc<Entry>>,
@@ -89,7 +92,8 @@ pub fn file_name(program: &str) -> String {
 }
 
 impl Catalog {
-    /// The programs whose parameters lie in a folder.
+    /// The programs whose parameters lie in a folder. `NAME.params` is for new jobs; `NAME~WORD.params`, with any word,
+    /// only for jobs that began with it.
     ///
     /// # Errors
     /// [`CatalogError`] for the first file that can't be loaded.
@@ -106,24 +110,29 @@ impl Catalog {
         let mut catalog = Self::default();
         for path in paths {
             let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().replace('+', "/");
+            let (stem, is_draining) = stem.split_once('~').map_or((&stem[..], false), |(stem, _)| (stem, true));
             let named = || CatalogError::Name { path: path.display().to_string(), expected: Builtin::forms() };
-            let program = Builtin::from_name(&stem).ok_or_else(named)?;
+            let program = Builtin::from_name(stem).ok_or_else(named)?;
             let bytes = std::fs::read(&path).map_err(|error| io(&path, error))?;
             let parameters = Parameters::from_bytes(program, &bytes)
                 .map_err(|error| CatalogError::Parameters { path: path.display().to_string(), error })?;
-            catalog.add(Entry::new(parameters));
+            catalog.add(Entry { is_draining, ..Entry::new(parameters) });
         }
         Ok(catalog)
     }
 
-    /// Adds a program.
+    /// Adds a program. Parameters that are for new jobs and draining are for new jobs.
     pub fn add(&mut self, entry: Entry) {
         let entry = Arc::new(entry);
-        self.by_name.insert(entry.name.clone(), Arc::clone(&entry));
-        self.by_id.insert(entry.id, entry);
+        if !entry.is_draining {
+            self.by_name.insert(entry.name.clone(), Arc::clone(&entry));
+            self.by_id.insert(entry.id, entry);
+        } else {
+            self.by_id.entry(entry.id).or_insert(entry);
+        }
     }
 
-    /// A program by its name.
+    /// A program by its name, with the parameters for new jobs.
     pub fn named(&self, program: &str) -> Option<&Arc<Entry>> {
         self.by_name.get(program)
     }
@@ -133,8 +142,8 @@ impl Catalog {
         self.by_id.get(&id)
     }
 
-    /// All of them, by name.
+    /// All of them, those that are draining among them.
     pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.by_name.values()
+        self.by_id.values()
     }
 }

@@ -4,10 +4,15 @@
 //! computes, [`http`] serves clients, [`catalog`] has the programs. What is stored, and how that survives crashes, is
 //! in [`store`].
 
+pub mod bus;
 pub mod catalog;
 pub mod chance;
 pub mod http;
 pub mod hub;
+pub mod jobs;
+pub mod keeper;
+pub mod listen;
+pub mod metrics;
 pub mod pool;
 pub mod server;
 pub mod settings;

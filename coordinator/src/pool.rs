@@ -1,6 +1,7 @@
 //! The native cores: batches of proofs to verify, and merges.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use crowdfold_fold::{Address, Error, Job, RangeProof, merge, verify, verify_batch};
@@ -10,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::catalog::Entry;
 use crate::chance;
+use crate::metrics::{Metrics, observe};
 use crate::store::{Blobs, JobData, StoreError};
 
 /// Proofs that are verified at once. More would pay little: the fixed part is ten of them.
@@ -71,16 +73,17 @@ pub struct Pool {
     claims: mpsc::UnboundedSender<Claim>,
     merges: Arc<Semaphore>,
     blobs: Blobs,
+    metrics: Metrics,
     done: mpsc::UnboundedSender<Done>,
 }
 
 impl Pool {
     /// Starts it. Results come through `done`; as many merges run at once as `merges` says. The queues are bounded by
     /// what the scheduler asks for.
-    pub fn start(blobs: Blobs, merges: usize, done: mpsc::UnboundedSender<Done>) -> Self {
+    pub fn start(blobs: Blobs, merges: usize, metrics: Metrics, done: mpsc::UnboundedSender<Done>) -> Self {
         let (claims, inbox) = mpsc::unbounded_channel();
-        tokio::spawn(verify_all(blobs.clone(), inbox, done.clone()));
-        Self { claims, merges: Arc::new(Semaphore::new(merges)), blobs, done }
+        tokio::spawn(verify_all(blobs.clone(), metrics.clone(), inbox, done.clone()));
+        Self { claims, merges: Arc::new(Semaphore::new(merges)), blobs, metrics, done }
     }
 
     /// Verifies a proof when there is a core.
@@ -90,11 +93,14 @@ impl Pool {
     }
 
     /// Merges when there is a core. What comes out is verified: a native merge is only as good as its memory.
+    // It is measured how long it takes.
+    #[allow(clippy::disallowed_methods)]
     pub fn merge(&self, work: MergeWork) {
         let (blobs, done, merges) = (self.blobs.clone(), self.done.clone(), Arc::clone(&self.merges));
+        let metrics = self.metrics.clone();
         tokio::spawn(async move {
             let Ok(_permit) = merges.acquire().await else { return };
-            let task = work.task;
+            let (task, began) = (work.task, Instant::now());
             let parts = async { Ok((blobs.proof(work.left).await?, blobs.proof(work.right).await?)) };
             let merged = match parts.await {
                 Err(error) => Err(StoreError::to_string(&error)),
@@ -103,6 +109,7 @@ impl Pool {
                     merged.unwrap_or_else(|error| Err(error.to_string()))
                 }
             };
+            observe(&metrics.merge_seconds, began.elapsed());
             _ = done.send(Done::Merged(task, merged));
         });
     }
@@ -118,7 +125,14 @@ fn merge_parts(work: &MergeWork, left: &[u8], right: &[u8]) -> Result<Bytes, Str
     Ok(Bytes::from(made.to_bytes()))
 }
 
-async fn verify_all(blobs: Blobs, mut inbox: mpsc::UnboundedReceiver<Claim>, done: mpsc::UnboundedSender<Done>) {
+// It is measured how long it takes.
+#[allow(clippy::disallowed_methods)]
+async fn verify_all(
+    blobs: Blobs,
+    metrics: Metrics,
+    mut inbox: mpsc::UnboundedReceiver<Claim>,
+    done: mpsc::UnboundedSender<Done>,
+) {
     let mut held: Option<Claim> = None;
     loop {
         let first = match held.take() {
@@ -140,7 +154,9 @@ async fn verify_all(blobs: Blobs, mut inbox: mpsc::UnboundedReceiver<Claim>, don
                 break;
             }
         }
+        let began = Instant::now();
         verify_some(&blobs, batch, &done).await;
+        observe(&metrics.verify_seconds, began.elapsed());
     }
 }
 

@@ -8,11 +8,17 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::bus::{Bus, LocalBus};
 use crate::catalog::Catalog;
-use crate::http::{self, App};
-use crate::hub::{Clock, Hub, HubError, INBOX};
+use crate::http::access::Limiter;
+use crate::http::{self, App, Pace, Room};
+use crate::hub::{Around, Clock, Hub, HubError, INBOX};
+use crate::jobs::Jobs;
+use crate::keeper::Keeper;
+use crate::listen;
+use crate::metrics::Metrics;
 use crate::settings::{BadSetting, Settings};
-use crate::store::{self, Storage, StoreError};
+use crate::store::{self, Storage, Store as _, StoreError};
 use crate::ws::Gateway;
 
 /// Why a coordinator does not run.
@@ -48,7 +54,8 @@ pub struct Server {
     /// Its store.
     pub storage: Arc<Storage>,
     hub: JoinHandle<Result<(), HubError>>,
-    http: JoinHandle<std::io::Result<()>>,
+    http: JoinHandle<()>,
+    keeper: JoinHandle<()>,
 }
 
 impl Server {
@@ -59,23 +66,51 @@ impl Server {
     pub async fn start(settings: Settings, catalog: Catalog) -> Result<Self, ServerError> {
         settings.check()?;
         let storage = Arc::new(Storage::open(&settings.server.data, store::Options::default()).await?);
-        let clock = Clock::new();
+        let (clock, metrics) = (Clock::new(), Metrics::new());
+        let bus: Arc<dyn Bus> = Arc::new(LocalBus::new(storage.store.epoch()));
+        let pace = Pace::start(&*bus, clock);
         let (done, worked) = mpsc::unbounded_channel();
-        let (hub, view) =
-            Hub::start(Arc::clone(&storage), catalog.clone(), settings.scheduler.config(), clock, done).await?;
         let (to_hub, inbox) = mpsc::channel(INBOX);
+        let around = Around {
+            storage: Arc::clone(&storage),
+            catalog: catalog.clone(),
+            clock,
+            bus: Arc::clone(&bus),
+            metrics: metrics.clone(),
+        };
+        let (hub, view) = Hub::start(around, settings.scheduler.config(), done).await?;
         let hub = tokio::spawn(hub.run(inbox, worked));
         let listen = |error| ServerError::Listen { address: settings.server.listen, error };
         let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let mut origins = settings.server.origins.clone();
         origins.extend([format!("http://{address}"), format!("http://localhost:{}", address.port())]);
-        let (storage_too, links) = (Arc::clone(&storage), AtomicU64::new(1));
-        let gateway = Gateway { storage: storage_too, hub: to_hub, catalog: catalog.clone(), origins, clock, links };
-        let gateway = Arc::new(gateway);
-        let app = App { gateway, catalog, view, settlement: (settings.chain.id, settings.chain.contract) };
-        let http = tokio::spawn(async move { axum::serve(listener, http::app(app)).await });
-        Ok(Self { address, storage, hub, http })
+        let gateway = Arc::new(Gateway {
+            storage: Arc::clone(&storage),
+            hub: to_hub.clone(),
+            catalog: catalog.clone(),
+            origins,
+            clock,
+            links: AtomicU64::new(1),
+        });
+        let keeper = Keeper {
+            storage: Arc::clone(&storage),
+            data: settings.server.data.clone(),
+            settings: settings.retention.clone(),
+            view: view.clone(),
+            hub: to_hub.clone(),
+            metrics: metrics.clone(),
+            clock,
+        };
+        let keeper = tokio::spawn(keeper.run());
+        let chain = settings.chain.clone();
+        let jobs = Jobs { storage: Arc::clone(&storage), hub: to_hub, bus: Arc::clone(&bus), clock, chain };
+        let (limiter, room) = (Limiter::new(&settings.requests), Room::new(&settings));
+        let (requests, settings) = (settings.requests.clone(), Arc::new(settings));
+        let counts = metrics.clone();
+        let app = App { gateway, jobs, catalog, view, bus, pace, metrics, settings, limiter, room };
+        let http = tokio::spawn(listen::serve(listener, http::app(app), requests, counts));
+        Ok(Self { address, storage, hub, http, keeper })
     }
 
     /// Runs until a part of it fails.
@@ -86,7 +121,8 @@ impl Server {
         let part = |error: tokio::task::JoinError| ServerError::Part(error.to_string());
         tokio::select! {
             hub = self.hub => Ok(hub.map_err(part)??),
-            http = self.http => http.map_err(part)?.map_err(|error| ServerError::Part(error.to_string())),
+            http = self.http => http.map_err(part),
+            keeper = self.keeper => keeper.map_err(part),
         }
     }
 
@@ -94,7 +130,8 @@ impl Server {
     pub async fn kill(self) {
         self.http.abort();
         self.hub.abort();
-        // Both have ended once these return; that they were aborted is what was wanted.
-        _ = (self.http.await, self.hub.await);
+        self.keeper.abort();
+        // All have ended once these return; that they were aborted is what was wanted.
+        _ = (self.http.await, self.hub.await, self.keeper.await);
     }
 }

@@ -239,6 +239,15 @@ pub struct BadSetting {
 }
 
 impl Settings {
+    /// The folder for backups.
+    pub fn backups(&self) -> PathBuf {
+        if self.server.backups.as_os_str().is_empty() {
+            self.server.data.join("backups")
+        } else {
+            self.server.backups.clone()
+        }
+    }
+
     /// Looks whether settings are within their bounds.
     ///
     /// # Errors

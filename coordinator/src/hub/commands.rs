@@ -8,6 +8,8 @@ use super::{
     Answer, Command, Handed, Hub, HubError, Kind, Link, LinkId, LiveJob, Merging, Offered, Part, Pending, REMEMBER_MS,
     ToLink,
 };
+use crate::bus::News;
+use crate::metrics::Place;
 use crate::pool::{Checked, Claim, Done};
 use crate::store::{BlobName, Record, StoredProof};
 
@@ -20,6 +22,8 @@ impl Hub {
                     self.tell(old, ToLink::Goodbye { code: GoodbyeCode::Replaced, text });
                     self.links.remove(&old);
                     self.events.push_back(Event::ProverLeft { prover });
+                } else {
+                    self.news.push(News::ProverJoined { prover: prover.0 });
                 }
                 // It wants nothing before it says so, which the scheduler knows.
                 let (ready, told) = ((0, 0), Some((0, 0)));
@@ -30,6 +34,7 @@ impl Hub {
                 let Some(gone) = self.links.remove(&link) else { return };
                 if self.by_prover.get(&gone.prover) == Some(&link) {
                     self.by_prover.remove(&gone.prover);
+                    self.news.push(News::ProverLeft { prover: gone.prover.0 });
                     self.events.push_back(Event::ProverLeft { prover: gone.prover });
                 }
             }
@@ -73,6 +78,8 @@ impl Hub {
                 }
                 self.answers.push((answer, known));
             }
+            // Who asked may be gone.
+            Command::Fleet(answer) => _ = answer.send(self.fleet()),
         }
     }
 
@@ -215,7 +222,7 @@ impl Hub {
                         Err(error) => return Err(error.into()),
                     }
                 };
-                self.merged(task, job, range, stored);
+                self.merged(task, job, range, stored, None);
             }
         }
         Ok(())
@@ -247,7 +254,7 @@ impl Hub {
         let upload = UploadId(stored.proof().0);
         let outcome = match checked {
             Checked::Valid if self.merges.contains(&task) => {
-                self.merged(task, job, range, stored);
+                self.merged(task, job, range, stored, Some(prover));
                 super::outcome(Verdict::Counted, range, None)
             }
             Checked::Valid => Outcome::NotNeeded,
@@ -263,13 +270,24 @@ impl Hub {
         self.tell_prover(prover, ToLink::Verdict { upload, outcome });
     }
 
-    fn merged(&mut self, task: crowdfold_sched::TaskId, job: JobId, range: Range, stored: StoredProof) {
+    fn merged(
+        &mut self,
+        task: crowdfold_sched::TaskId,
+        job: JobId,
+        range: Range,
+        stored: StoredProof,
+        by: Option<ProverId>,
+    ) {
         let is_wanted = self.natively.remove(&task).is_some() | self.merges.remove(&task);
         if is_wanted && self.jobs.contains_key(&job) {
             let cover = self.covers.entry(job).or_default();
             cover.retain(|_, part| !range.contains(part.range));
             cover.insert(range.start().0, Part { range, proof: stored.proof(), bytes: stored.bytes() });
             self.records.push(Record::Merged { job, range, proof: stored });
+            let r#where = if by.is_some() { "prover" } else { "here" };
+            self.metrics.merges.get_or_create(&Place { r#where }).inc();
+            let (first, steps, prover) = (range.start().0, range.steps(), by.map(|prover| prover.0));
+            self.news.push(News::RangeMerged { job: job.0, first, steps, prover });
             self.events.push_back(Event::MergeDone { task });
         }
     }
@@ -281,6 +299,7 @@ impl Hub {
         {
             // Its task sees the channel close when it is dropped, and says that it left.
             self.events.push_back(Event::ProverLeft { prover: found.prover });
+            self.news.push(News::ProverLeft { prover: found.prover.0 });
             self.by_prover.remove(&found.prover);
             self.links.remove(&link);
         }

@@ -6,6 +6,8 @@ use crowdfold_sched::{CancelReason, Effect, JobEnd, JobId, Millis, ProverId, Ran
 use crowdfold_wire::UploadId;
 
 use super::{Handed, Hub, Kind, Part, ToLink, outcome};
+use crate::bus::News;
+use crate::metrics::{Judged, Refusal};
 use crate::pool::MergeWork;
 use crate::store::Record;
 
@@ -39,6 +41,8 @@ impl Hub {
             Effect::Assign { task, prover, job, range, soft, hard } => {
                 let wire = self.name(Handed { task, prover, job, kind: Kind::Segment(range) });
                 let Some(job) = self.jobs.get(&job).map(Arc::clone) else { return };
+                let (first, steps) = (range.start().0, range.steps());
+                self.bus.publish(News::SegmentAssigned { job: job.stored.id().0, first, steps, prover: prover.0 });
                 if let Some(link) = self.link_of(prover) {
                     link.holds.0.insert(wire);
                     link.told = link.told.map(|told| (told.0.saturating_sub(1), told.1));
@@ -79,6 +83,7 @@ impl Hub {
                 if !matches!(verdict, Verdict::Spare { .. }) {
                     self.pending.remove(&proof);
                 }
+                self.tell_news(prover, job, range, verdict, reason.as_deref());
                 let outcome = outcome(verdict, range, reason.as_deref());
                 self.tell_prover(prover, ToLink::Verdict { upload: UploadId(proof.0), outcome });
             }
@@ -88,6 +93,7 @@ impl Hub {
             }
             Effect::JobEnded { job, end } => {
                 tracing::info!(%job, ?end, "a job ended");
+                self.bus.publish(News::JobEnded { job: job.0, state: crate::hub::state(Some(end)).into() });
                 self.covers.remove(&job);
                 if let Some(live) = self.jobs.remove(&job) {
                     self.ended.insert(job, live);
@@ -96,6 +102,31 @@ impl Hub {
             }
             Effect::Ignored(bad) => tracing::debug!(%bad, "an event was ignored"),
         }
+    }
+
+    /// Counts a verdict, and tells of it.
+    fn tell_news(&self, prover: ProverId, job: JobId, range: Range, verdict: Verdict, reason: Option<&str>) {
+        let (first, steps) = (range.start().0, range.steps());
+        let name = match verdict {
+            Verdict::Counted => {
+                let live = self.jobs.get(&job).or_else(|| self.ended.get(&job));
+                let credit = live.map_or(0, |live| steps.saturating_mul(live.stored.cost));
+                self.metrics.steps_verified.inc_by(steps);
+                self.bus.publish(News::RangeVerified { job: job.0, first, steps, prover: prover.0, credit });
+                "counted"
+            }
+            Verdict::Compensated { .. } => "compensated",
+            Verdict::Spare { .. } => "spare",
+            Verdict::Superseded => "superseded",
+            Verdict::Late => "late",
+            Verdict::Refused => {
+                let reason = reason.unwrap_or_default().to_owned();
+                self.metrics.refuse(Refusal::Proof);
+                self.bus.publish(News::ProofRefused { job: job.0, prover: prover.0, reason });
+                "refused"
+            }
+        };
+        self.metrics.proofs.get_or_create(&Judged { verdict: name }).inc();
     }
 
     fn name(&mut self, handed: Handed) -> u64 {

@@ -14,16 +14,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crowdfold_fold::{Address, Job};
-use crowdfold_sched::{Config, Effect, Event, JobId, Millis, ProofId, ProverId, ProverSpec, Range, Release, Scheduler};
+use crowdfold_sched::{
+    Config, Effect, Event, JobEnd, JobId, Millis, ProofId, ProverId, ProverSpec, Range, Release, Scheduler,
+};
 use crowdfold_sched::{StepIndex, TaskId, Verdict};
 use crowdfold_wire::{Outcome, UploadId};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::bus::{Bus, News};
 use crate::catalog::{Catalog, Entry};
+use crate::metrics::{Metrics, observe};
 use crate::pool::{Done, Pool};
 use crate::store::{JobData, Record, Storage, Store as _, StoreError, StoredJob, StoredProof};
 
-pub use view::{JobView, View};
+pub use view::{JobView, ProverView, View};
 
 /// Commands that are worked through before what they mean is written down.
 const BURST: usize = 256;
@@ -151,6 +155,8 @@ pub enum Command {
     Accepted(Box<StoredJob>),
     /// A client cancels a job. Answered when it is durable: whether there was such a job.
     Cancel(JobId, oneshot::Sender<bool>),
+    /// Who is connected.
+    Fleet(oneshot::Sender<Vec<ProverView>>),
 }
 
 /// A job that is being proved.
@@ -243,6 +249,21 @@ pub enum HubError {
     },
 }
 
+/// What the hub works with.
+#[derive(Clone, Debug)]
+pub struct Around {
+    /// Where things are written down.
+    pub storage: Arc<Storage>,
+    /// Programs.
+    pub catalog: Catalog,
+    /// The time.
+    pub clock: Clock,
+    /// For whoever listens.
+    pub bus: Arc<dyn Bus>,
+    /// For whoever measures.
+    pub metrics: Metrics,
+}
+
 /// The loop's state.
 pub struct Hub {
     storage: Arc<Storage>,
@@ -272,6 +293,10 @@ pub struct Hub {
     records: Vec<Record>,
     effects: Vec<Effect>,
     answers: Vec<(oneshot::Sender<bool>, bool)>,
+    /// To be told of when it is durable.
+    news: Vec<News>,
+    bus: Arc<dyn Bus>,
+    metrics: Metrics,
     view: watch::Sender<Arc<View>>,
 }
 
@@ -308,14 +333,13 @@ impl Hub {
     /// # Errors
     /// [`HubError`].
     pub async fn start(
-        storage: Arc<Storage>,
-        catalog: Catalog,
+        around: Around,
         config: Config,
-        clock: Clock,
         done: mpsc::UnboundedSender<Done>,
     ) -> Result<(Self, watch::Receiver<Arc<View>>), HubError> {
+        let Around { storage, catalog, clock, bus, metrics } = around;
         let epoch = storage.store.epoch();
-        let pool = Pool::start(storage.blobs.clone(), config.native_merges, done);
+        let pool = Pool::start(storage.blobs.clone(), config.native_merges, metrics.clone(), done);
         let (view, seen) = watch::channel(Arc::default());
         let mut hub = Self {
             scheduler: Scheduler::new(Config { epoch, ..config }),
@@ -341,6 +365,9 @@ impl Hub {
             records: Vec::new(),
             effects: Vec::new(),
             answers: Vec::new(),
+            news: Vec::new(),
+            bus,
+            metrics,
             view,
         };
         hub.restore().await?;
@@ -387,7 +414,10 @@ impl Hub {
     }
 
     /// Works through events and effects until nothing is left to do at this moment.
+    // It is measured how long it takes.
+    #[allow(clippy::disallowed_methods)]
     async fn settle(&mut self) -> Result<(), HubError> {
+        let began = Instant::now();
         loop {
             let now = self.clock.now();
             self.report_ready();
@@ -398,6 +428,9 @@ impl Hub {
                 self.report_ready();
             }
             self.commit().await?;
+            for news in self.news.drain(..) {
+                self.bus.publish(news);
+            }
             for (answer, yes) in self.answers.drain(..) {
                 // Who asked may be gone.
                 _ = answer.send(yes);
@@ -407,17 +440,27 @@ impl Hub {
                 self.act(effect);
             }
             if self.events.is_empty() {
+                observe(&self.metrics.hub_loop_seconds, began.elapsed());
                 return Ok(());
             }
         }
     }
 
     /// Makes what was decided durable. A full disk is waited for: nothing is lost meanwhile, and nobody is told.
+    // It is measured how long it takes.
+    #[allow(clippy::disallowed_methods)]
     async fn commit(&mut self) -> Result<(), HubError> {
         while !self.records.is_empty() {
+            let began = Instant::now();
             match self.storage.store.commit(&self.records).await {
-                Ok(()) => self.records.clear(),
-                Err(StoreError::Full { .. }) => tokio::time::sleep(RETRY).await,
+                Ok(()) => {
+                    self.records.clear();
+                    observe(&self.metrics.commit_seconds, began.elapsed());
+                }
+                Err(StoreError::Full { .. }) => {
+                    self.metrics.store_full.inc();
+                    tokio::time::sleep(RETRY).await;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -472,6 +515,17 @@ pub fn outcome(verdict: Verdict, range: Range, reason: Option<&str>) -> Outcome 
         Verdict::Refused => {
             Outcome::Refused(crowdfold_wire::Reason::lossy(reason.unwrap_or("the proof does not verify")))
         }
+    }
+}
+
+/// The name of a job's state.
+pub fn state(end: Option<JobEnd>) -> &'static str {
+    match end {
+        None => "open",
+        Some(JobEnd::Done) => "done",
+        Some(JobEnd::Cancelled) => "cancelled",
+        Some(JobEnd::Expired) => "expired",
+        Some(JobEnd::Failed) => "failed",
     }
 }
 

@@ -34,8 +34,8 @@ pub use error::StoreError;
 pub use faults::Faults;
 pub use job_data::{JobData, JobWriter};
 pub use model::{
-    Accepted, At, Client, Counts, Covered, Credit, Ended, IdempotencyKey, Kept, NewClient, NewJob, Progress, Proof,
-    Prover, Record, Role, Seen, StoredJob, TokenHash,
+    Accepted, At, Client, Counts, Covered, Credit, Ended, IdempotencyKey, JobFilter, Kept, NewClient, NewJob, Progress,
+    Proof, Prover, Record, Role, Seen, StoredJob, TokenHash,
 };
 pub use spool::{Spool, UploadKey};
 pub use sqlite::SqliteStore;
@@ -83,8 +83,8 @@ pub trait Store: Send + Sync {
     /// Jobs that did not end, the oldest first.
     async fn open_jobs(&self, after: Option<JobId>, limit: u32) -> Result<Vec<StoredJob>>;
 
-    /// A client's jobs, the newest first.
-    async fn jobs_of(&self, client: ClientId, before: Option<JobId>, limit: u32) -> Result<Vec<StoredJob>>;
+    /// Some jobs, the newest first.
+    async fn jobs(&self, filter: &JobFilter, limit: u32) -> Result<Vec<StoredJob>>;
 
     /// How far a job is.
     async fn progress(&self, job: JobId) -> Result<Progress>;

@@ -156,6 +156,19 @@ impl StoredJob {
     }
 }
 
+/// Which jobs are looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobFilter {
+    /// Those of a client.
+    pub client: Option<ClientId>,
+    /// Those that are open, or ended like this.
+    pub state: Option<Option<JobEnd>>,
+    /// Those of a program.
+    pub program: Option<String>,
+    /// Those with lower numbers.
+    pub before: Option<JobId>,
+}
+
 /// How far a job is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {

@@ -5,8 +5,8 @@ use crate::store_world::{
     proof_bytes, prove, range, run, state, token, upload, uploaded, write_job,
 };
 use crowdfold_coordinator::store::{
-    Accepted, Client, IdempotencyKey, JobWriter, Kept, NewClient, Options, Progress, Record, Role, Seen, Store,
-    StoreError,
+    Accepted, Client, IdempotencyKey, JobFilter, JobWriter, Kept, NewClient, Options, Progress, Record, Role, Seen,
+    Store, StoreError,
 };
 use crowdfold_sched::{ClientId, JobEnd, JobId, Millis, ProofId, ProverId, TaskId, Verdict};
 
@@ -336,9 +336,18 @@ fn jobs_are_listed_in_pages() {
         assert_eq!(ids(storage.store.open_jobs(None, 2).await.expect("readable")), all[..2]);
         assert_eq!(ids(storage.store.open_jobs(Some(all[1]), 9).await.expect("readable")), all[3..]);
         let newest: Vec<_> = all.iter().rev().copied().collect();
-        assert_eq!(ids(storage.store.jobs_of(client, None, 3).await.expect("readable")), newest[..3]);
-        assert_eq!(ids(storage.store.jobs_of(client, Some(newest[2]), 9).await.expect("readable")), newest[3..]);
-        assert!(ids(storage.store.jobs_of(ClientId(99), None, 9).await.expect("readable")).is_empty());
+        let of = |client, before| JobFilter { client: Some(client), before, ..JobFilter::default() };
+        assert_eq!(ids(storage.store.jobs(&of(client, None), 3).await.expect("readable")), newest[..3]);
+        assert_eq!(ids(storage.store.jobs(&of(client, Some(newest[2])), 9).await.expect("readable")), newest[3..]);
+        let state = |state| JobFilter { state: Some(state), ..JobFilter::default() };
+        assert_eq!(ids(storage.store.jobs(&state(Some(JobEnd::Failed)), 9).await.expect("readable")), [all[2]]);
+        assert_eq!(ids(storage.store.jobs(&state(None), 9).await.expect("readable")).len(), all.len() - 1);
+        assert!(ids(storage.store.jobs(&state(Some(JobEnd::Done)), 9).await.expect("readable")).is_empty());
+        let program = |program: &str| JobFilter { program: Some(program.into()), ..JobFilter::default() };
+        let of_program = storage.store.job(job).await.expect("readable").expect("it is there").program;
+        assert_eq!(ids(storage.store.jobs(&program(&of_program), 9).await.expect("readable")), newest);
+        assert!(ids(storage.store.jobs(&program("another"), 9).await.expect("readable")).is_empty());
+        assert!(ids(storage.store.jobs(&of(ClientId(99), None), 9).await.expect("readable")).is_empty());
     });
 }
 

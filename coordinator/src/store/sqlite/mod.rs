@@ -19,8 +19,8 @@ use tokio::sync::Mutex;
 
 use super::limits::{BUSY_MS, JOB_NUMBERS, READERS};
 use super::{
-    Accepted, At, BlobName, Client, Counts, Covered, Credit, Faults, IdempotencyKey, Kept, NewClient, NewJob, Progress,
-    Proof, Prover, Record, Result, Seen, Store, StoreError, StoredJob, TokenHash,
+    Accepted, At, BlobName, Client, Counts, Covered, Credit, Faults, IdempotencyKey, JobFilter, Kept, NewClient,
+    NewJob, Progress, Proof, Prover, Record, Result, Seen, Store, StoreError, StoredJob, TokenHash,
 };
 use rows::{int, unsigned};
 
@@ -154,8 +154,8 @@ impl Store for SqliteStore {
         read::open_jobs(&self.readers, after, limit).await
     }
 
-    async fn jobs_of(&self, client: ClientId, before: Option<JobId>, limit: u32) -> Result<Vec<StoredJob>> {
-        read::jobs_of(&self.readers, client, before, limit).await
+    async fn jobs(&self, filter: &JobFilter, limit: u32) -> Result<Vec<StoredJob>> {
+        read::jobs(&self.readers, filter, limit).await
     }
 
     async fn progress(&self, job: JobId) -> Result<Progress> {

@@ -3,16 +3,17 @@
 use crowdfold_fold::Address;
 use crowdfold_sched::{ClientId, JobId, ProofId, ProverId};
 use crowdfold_wire::PublicKey;
-use sqlx::Row as _;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{QueryBuilder, Row as _};
 
 use super::rows::{
-    array, client as client_of, cover_columns, covered, credit, int, job as job_of, job_columns, proof as proof_of,
-    proof_columns, prover as prover_of, prover_columns, unsigned,
+    array, client as client_of, cover_columns, covered, credit, end_code, int, job as job_of, job_columns,
+    proof as proof_of, proof_columns, prover as prover_of, prover_columns, unsigned,
 };
 use crate::store::limits::PAGE;
 use crate::store::{
-    BlobName, Client, Counts, Covered, Credit, Progress, Proof, Prover, Result, StoreError, StoredJob, TokenHash,
+    BlobName, Client, Counts, Covered, Credit, JobFilter, Progress, Proof, Prover, Result, StoreError, StoredJob,
+    TokenHash,
 };
 
 fn all<T>(rows: &[SqliteRow], read: fn(&SqliteRow) -> Result<T>) -> Result<Vec<T>> {
@@ -35,16 +36,21 @@ pub(super) async fn open_jobs(db: &SqlitePool, after: Option<JobId>, limit: u32)
     all(&query.fetch_all(db).await?, job_of)
 }
 
-pub(super) async fn jobs_of(
-    db: &SqlitePool,
-    client: ClientId,
-    before: Option<JobId>,
-    limit: u32,
-) -> Result<Vec<StoredJob>> {
-    let sql = concat!(job_columns!(), "WHERE client = ? AND id < ? ORDER BY id DESC LIMIT ?");
-    let before = before.map_or(Ok(i64::MAX), |job| int(job.0))?;
-    let query = sqlx::query(sql).bind(int(client.0)?).bind(before).bind(limit.min(PAGE));
-    all(&query.fetch_all(db).await?, job_of)
+pub(super) async fn jobs(db: &SqlitePool, filter: &JobFilter, limit: u32) -> Result<Vec<StoredJob>> {
+    let before = filter.before.map_or(Ok(i64::MAX), |job| int(job.0))?;
+    let mut query = QueryBuilder::new(concat!(job_columns!(), "WHERE id < "));
+    query.push_bind(before);
+    if let Some(client) = filter.client {
+        query.push(" AND client = ").push_bind(int(client.0)?);
+    }
+    if let Some(state) = filter.state {
+        query.push(" AND state = ").push_bind(state.map_or(0, end_code));
+    }
+    if let Some(program) = &filter.program {
+        query.push(" AND program = ").push_bind(program.clone());
+    }
+    query.push(" ORDER BY id DESC LIMIT ").push_bind(limit.min(PAGE));
+    all(&query.build().fetch_all(db).await?, job_of)
 }
 
 pub(super) async fn progress(db: &SqlitePool, job: JobId) -> Result<Progress> {

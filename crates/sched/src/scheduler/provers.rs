@@ -3,7 +3,7 @@
 use super::Scheduler;
 use crate::effect::{BadEvent, CancelReason, Effect};
 use crate::event::ProverSpec;
-use crate::ids::{Millis, ProverId, TaskId};
+use crate::ids::{Millis, ProverId, Speed, TaskId};
 use crate::lease::Phase;
 use crate::limits;
 use crate::prover::Prover;
@@ -188,6 +188,11 @@ impl Scheduler {
             }
             prover.waiting_merge = merges;
         }
+    }
+
+    /// What a prover is taken to fold, in rows a second, if it is known.
+    pub fn speed(&self, prover: ProverId) -> Option<Speed> {
+        self.provers.get(&prover).map(|prover| Speed(prover.speed))
     }
 
     /// Whether a prover is known to be suspended, and till when.

@@ -1,0 +1,76 @@
+//! Programs and their parameters.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse as _, Response};
+use crowdfold_programs::Program as _;
+use crowdfold_wire::ParametersId;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::error::{ErrorBody, HttpError};
+use super::{App, OCTETS};
+use crate::catalog::Entry;
+
+/// A program that is proved here.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProgramBody {
+    /// Its name, with which jobs are ordered.
+    #[schema(example = "rollup/1")]
+    name: String,
+    /// What a step does.
+    summary: String,
+    /// Digest of its parameters.
+    parameters: String,
+    /// Rows of a step's circuit, in which work is measured: the credit of a step.
+    rows: u64,
+    /// Whether its parameters come from powers of tau for development, with which anybody can forge proofs.
+    insecure: bool,
+    /// Whether it takes no new jobs, as other parameters took its place.
+    draining: bool,
+}
+
+/// The programs that are proved here.
+#[utoipa::path(get, path = "/v1/programs", tag = "programs", responses((status = 200, body = [ProgramBody])))]
+pub(super) async fn programs(State(app): State<App>) -> Json<Vec<ProgramBody>> {
+    let body = |entry: &Arc<Entry>| {
+        let prover = entry.parameters.prover();
+        ProgramBody {
+            name: entry.name.clone(),
+            summary: prover.step().summary(),
+            parameters: entry.id.to_string(),
+            rows: entry.rows,
+            insecure: prover.is_insecure(),
+            draining: entry.is_draining,
+        }
+    };
+    Json(app.catalog.entries().map(body).collect())
+}
+
+/// Parameters, as their digest names them: they never change.
+#[utoipa::path(
+    get, path = "/v1/parameters/{digest}/{kind}", tag = "programs",
+    params(
+        ("digest", description = "64 hexadecimal digits"),
+        ("kind", description = "`fold` for provers of segments, `merge` for provers that also merge, and for verifying"),
+    ),
+    responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = ErrorBody)),
+)]
+pub(super) async fn parameters(
+    State(app): State<App>,
+    Path((digest, kind)): Path<(String, String)>,
+) -> Result<Response, HttpError> {
+    let id = ParametersId::parse(&digest).ok_or(HttpError::NotFound("parameters"))?;
+    let entry = app.catalog.of(id).ok_or(HttpError::NotFound("parameters"))?;
+    let file = match kind.as_str() {
+        "fold" => entry.fold_file.clone(),
+        "merge" => entry.merge_file.clone(),
+        _ => return Err(HttpError::NotFound("kind of parameters: expected fold or merge")),
+    };
+    let headers = [(CONTENT_TYPE, OCTETS), (CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    Ok((headers, Body::from(file)).into_response())
+}

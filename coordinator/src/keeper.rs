@@ -1,0 +1,124 @@
+//! Housekeeping: what is not kept any more is removed, and what changes slowly is measured.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::hub::{Clock, Command, View};
+use crate::metrics::{Metrics, State, set};
+use crate::settings::RetentionSettings;
+use crate::store::{Storage, Store as _};
+
+/// Time between two looks at what is cheap to see.
+const LOOK: Duration = Duration::from_secs(5);
+/// Looks between two counts of the database, which take time.
+const COUNT_EVERY: u32 = 12;
+/// A difference between the system's clock and ours that is worth a warning, in milliseconds.
+const JUMP_MS: u64 = 10_000;
+/// Free bytes below which it is warned.
+const LOW_DISK_BYTES: u64 = 1 << 30;
+
+/// Keeps house until it is aborted.
+#[derive(Debug)]
+pub struct Keeper {
+    /// What is kept.
+    pub storage: Arc<Storage>,
+    /// Its folder.
+    pub data: PathBuf,
+    /// How long.
+    pub settings: RetentionSettings,
+    /// How things are.
+    pub view: watch::Receiver<Arc<View>>,
+    /// Whose inbox is looked at.
+    pub hub: mpsc::Sender<Command>,
+    /// Where it is put.
+    pub metrics: Metrics,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Keeper {
+    /// Keeps house.
+    pub async fn run(self) {
+        let mut looks = interval(LOOK);
+        let mut collections = interval(Duration::from_secs(self.settings.every_minutes.saturating_mul(60)));
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        collections.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut turn, mut offset) = (0_u32, self.offset());
+        loop {
+            tokio::select! {
+                _ = looks.tick() => {
+                    self.look();
+                    if turn.is_multiple_of(COUNT_EVERY) {
+                        self.count().await;
+                    }
+                    turn = turn.wrapping_add(1);
+                    offset = self.check_clock(offset);
+                }
+                _ = collections.tick() => self.collect().await,
+            }
+        }
+    }
+
+    fn look(&self) {
+        let view = self.view.borrow().clone();
+        let open = view.jobs.values().map(|job| job.steps.saturating_sub(job.covered)).sum();
+        set(&self.metrics.steps_open, open);
+        set(&self.metrics.provers_connected, view.connected as u64);
+        set(&self.metrics.leases, view.stats.leases as u64);
+        set(&self.metrics.unverified, view.stats.unverified as u64);
+        set(&self.metrics.hub_inbox, (self.hub.max_capacity() - self.hub.capacity()) as u64);
+        match rustix::fs::statvfs(&self.data) {
+            Ok(disk) => {
+                let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+                if free < LOW_DISK_BYTES {
+                    tracing::warn!(free, folder = %self.data.display(), "the disk is almost full");
+                }
+                set(&self.metrics.disk_free_bytes, free);
+            }
+            Err(error) => tracing::warn!(%error, "the disk can't be asked how full it is"),
+        }
+    }
+
+    async fn count(&self) {
+        match self.storage.store.counts().await {
+            Ok(counts) => {
+                let states = ["open", "done", "cancelled", "expired", "failed"];
+                for (state, count) in states.into_iter().zip(counts.jobs) {
+                    set(&self.metrics.jobs.get_or_create(&State { state }), count);
+                }
+                set(&self.metrics.provers_known, counts.provers);
+                set(&self.metrics.database_bytes, counts.database_bytes);
+            }
+            Err(error) => tracing::warn!(%error, "the database can't be counted"),
+        }
+    }
+
+    async fn collect(&self) {
+        match self.storage.collect(self.clock.now(), &self.settings.retention()).await {
+            Ok(collected) => tracing::info!(?collected, "what is not kept any more was removed"),
+            // The next one tries again.
+            Err(error) => tracing::warn!(%error, "what is not kept any more can't be removed"),
+        }
+    }
+
+    /// How far the system's clock is ahead of ours, which goes on steadily from where that was at the start.
+    #[allow(clippy::disallowed_methods)]
+    fn offset(&self) -> i128 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        i128::try_from(since.as_millis()).unwrap_or(i128::MAX) - i128::from(self.clock.now().0)
+    }
+
+    /// Deadlines don't move when the system's clock jumps, but dates of what is stored are off until a restart.
+    fn check_clock(&self, before: i128) -> i128 {
+        let now = self.offset();
+        if now.abs_diff(before) > u128::from(JUMP_MS) {
+            tracing::warn!(jump_ms = %(now - before), "the system's clock jumped: deadlines stay, dates are off");
+            self.metrics.clock_jumps.inc();
+        }
+        now
+    }
+}
