@@ -1,7 +1,7 @@
 //! What administrators do while the coordinator runs.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use crowdfold_sched::ClientId;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::access::Admin;
 use super::error::{ErrorBody, HttpError};
+use super::extract::{Form, Path};
 use super::{Answer, App};
 use crate::chance;
 use crate::store::{self, Client, NewClient, Store as _, TokenHash, limits};
@@ -114,9 +115,8 @@ pub(super) struct TokenBody {
 pub(super) async fn add(
     State(app): State<App>,
     _: Admin,
-    body: Result<Json<NewClientBody>, axum::extract::rejection::JsonRejection>,
+    Form(body): Form<NewClientBody>,
 ) -> Answer<(StatusCode, Json<TokenBody>)> {
-    let Json(body) = body?;
     if body.name.is_empty() || body.name.len() > limits::NAME_BYTES {
         return Err(HttpError::Bad(format!("a name has 1 to {} bytes", limits::NAME_BYTES)));
     }
@@ -177,12 +177,8 @@ pub(super) struct MadeBody {
     responses((status = 200, body = MadeBody), (status = 403, body = ErrorBody), (status = 409, body = ErrorBody)),
     security(("token" = [])),
 )]
-pub(super) async fn backup(
-    State(app): State<App>,
-    _: Admin,
-    body: Result<Json<BackupBody>, axum::extract::rejection::JsonRejection>,
-) -> Answer<Json<MadeBody>> {
-    let Json(BackupBody { name }) = body?;
+pub(super) async fn backup(State(app): State<App>, _: Admin, Form(body): Form<BackupBody>) -> Answer<Json<MadeBody>> {
+    let name = body.name;
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if name.is_empty() || name.len() > 100 || name.starts_with('.') || !name.bytes().all(is_plain) {
         return Err(HttpError::Bad(

@@ -25,6 +25,9 @@ pub enum HttpError {
     /// There is no such thing, or it is another client's.
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// What is there can't be asked like this.
+    #[error("this can't be done here: see /docs")]
+    Method,
     /// The request can't be granted.
     #[error("{0}")]
     Bad(String),
@@ -62,6 +65,7 @@ impl HttpError {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", Some(Refusal::Token)),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", Some(Refusal::Token)),
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found", None),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", Some(Refusal::Request)),
             Self::Bad(_) => (StatusCode::BAD_REQUEST, "bad_request", Some(Refusal::Request)),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", Some(Refusal::Size)),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", None),
@@ -123,7 +127,10 @@ macro_rules! rejections {
     ($($rejection:ty),*) => {
         $(impl From<$rejection> for HttpError {
             fn from(rejection: $rejection) -> Self {
-                Self::Bad(rejection.body_text())
+                match rejection.status() {
+                    StatusCode::PAYLOAD_TOO_LARGE => Self::TooLarge(rejection.body_text()),
+                    _ => Self::Bad(rejection.body_text()),
+                }
             }
         })*
     };

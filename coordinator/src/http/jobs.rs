@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::access::Caller;
 use super::error::{ErrorBody, HttpError};
+use super::extract::{Path, Query};
 use super::{Answer, App, PAGE, forms};
 use crate::catalog::Entry;
 use crate::hub::{self, Command};

@@ -8,6 +8,7 @@ mod clients;
 mod docs;
 pub mod error;
 mod events;
+mod extract;
 mod forms;
 mod health;
 mod jobs;
@@ -137,7 +138,7 @@ pub fn app(app: App) -> Router {
         .route("/v1/prove", get(prove))
         .merge(docs::routes(openapi))
         .fallback(async || HttpError::NotFound("page"))
-        .method_not_allowed_fallback(async || HttpError::Bad("this can't be done here: see /docs".into()))
+        .method_not_allowed_fallback(async || HttpError::Method)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(RequestBodyTimeoutLayer::new(pause))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, answer))

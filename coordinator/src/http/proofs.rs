@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use crowdfold_fold::{RangeProof, verify};
@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::access::Caller;
 use super::error::{ErrorBody, HttpError};
+use super::extract::Path;
 use super::jobs::{any_job, read};
 use super::{Answer, App, OCTETS};
 use crate::catalog::Catalog;

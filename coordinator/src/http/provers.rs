@@ -1,7 +1,7 @@
 //! Provers, their credit, and who has most of it.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use crowdfold_fold::Address;
 use crowdfold_sched::ProverId;
 use crowdfold_wire::PublicKey;
@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ErrorBody, HttpError};
+use super::extract::{Path, Query};
 use super::{Answer, App, PAGE};
 use crate::hub::{Command, ProverView};
 use crate::settings::address;
