@@ -152,6 +152,9 @@ fn prove(order: &Prove, json: bool, stop: &AtomicBool) -> anyhow::Result<()> {
         parameters,
         stop,
     };
+    if !json {
+        eprintln!("proving {steps} steps of {} in segments of {length}, {threads} at once", order.program);
+    }
     let root = work.run(threads, steps, json, &mut times)?;
     let verifying = Instant::now();
     verify(&work.parameters, &root, &mut chance::generator()?).context("what was proved")?;

@@ -179,7 +179,7 @@ fn requests_that_are_refused_say_why() {
     client.job(&["submit", &file, "--program", "nothing/1"]).fails(1, &["there is no program `nothing/1`"]);
     client.job(&["submit", &client.folder.text("none"), "--program", PROGRAM]).fails(3, &["none"]);
     fs::write(&file, [0xff; 64]).expect("a file");
-    client.submit(&[]).fails(1, &["cannot decode the job"]);
+    client.submit(&[]).fails(1, &["cannot decode job at byte 0"]);
     client.submit(&["--proof", &other]).fails(6, &["other.token"]);
     client.stop();
     let token = client.token.clone();

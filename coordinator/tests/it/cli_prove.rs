@@ -117,9 +117,8 @@ fn a_signal_ends_proving_and_leaves_nothing() {
         let mut proving = Running::spawn(prove);
         let mut told = std::io::BufReader::new(proving.logs());
         let mut line = String::new();
-        // The first line about how far it is: it folds.
         std::io::BufRead::read_line(&mut told, &mut line).expect("a line");
-        assert!(line.contains("of 100000 steps"), "{line}");
+        assert!(line.contains("proving 100000 steps"), "{line}");
         proving.signal(signal);
         let (code, _) = proving.end();
         let told = std::io::read_to_string(told).expect("text");

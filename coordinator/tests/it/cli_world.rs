@@ -22,15 +22,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Powers of tau that the merge circuit needs.
 const POWERS: usize = 1 << 16;
 
-/// Files that all tests share: `dev.ptau`, and `params/` made from it.
+/// Files that all tests share, in every run: `dev.ptau`, and `params/` made from it. Each is there in whole, or not.
 pub(crate) static SHARED: LazyLock<PathBuf> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-shared-{}", std::process::id()));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli-shared");
     fs::create_dir_all(&folder).expect("the target folder can be written");
-    let file = File::create(folder.join("dev.ptau")).expect("a file");
-    Srs::insecure_development(POWERS).write_ptau(BufWriter::new(file)).expect("powers of tau");
-    let (srs, out) = (folder.join("dev.ptau"), folder.join("params"));
-    let (srs, out) = (srs.to_str().expect("text"), out.to_str().expect("text"));
-    coordinator(&["params", "make", PROGRAM, "--srs", srs, "--out", out]).done();
+    let (srs, new) = (folder.join("dev.ptau"), folder.join(format!("{}.new", std::process::id())));
+    Srs::insecure_development(POWERS).write_ptau(BufWriter::new(File::create(&new).expect("a file"))).expect("powers");
+    fs::rename(new, &srs).expect("a file");
+    let (srs, out) = (srs.to_str().expect("text"), folder.join("params"));
+    coordinator(&["params", "make", PROGRAM, "--srs", srs, "--out", out.to_str().expect("text")]).done();
     folder
 });
 
@@ -72,17 +72,20 @@ impl Ended {
     }
 
     /// It did what it was asked for: its standard output.
+    #[track_caller]
     pub(crate) fn done(self) -> String {
         assert_eq!(self.code, 0, "{self:?}");
         self.out
     }
 
     /// The JSON object that it printed.
+    #[track_caller]
     pub(crate) fn json(self) -> Value {
         serde_json::from_str(self.done().trim()).expect("an object")
     }
 
     /// It failed with this code and one line that says all of this.
+    #[track_caller]
     pub(crate) fn fails(self, code: i32, says: &[&str]) {
         assert_eq!(self.code, code, "{self:?}");
         let line = self.err.lines().last().unwrap_or_default();
@@ -106,7 +109,9 @@ pub(crate) struct Running {
 impl Running {
     /// Starts a command that prints where it listens.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut running = Self::spawn(command(arguments));
+        let mut command = command(arguments);
+        command.env("RUST_LOG", "error");
+        let mut running = Self::spawn(command);
         let line = running.line();
         running.url = line.strip_prefix("listening on ").expect("where it listens").to_owned();
         running
