@@ -3,11 +3,13 @@
 //! Bounds of each setting are checked by [`Settings::check`]; limits that are not settings are beside what they limit.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crowdfold_fold::Address;
 use crowdfold_sched::Config;
 use serde::{Deserialize, Serialize};
+use toml::de::{DeTable, DeValue};
+use tracing_subscriber::EnvFilter;
 
 use crate::store::Retention;
 
@@ -29,7 +31,12 @@ pub struct Settings {
     pub prices: PriceSettings,
     /// How long things are kept.
     pub retention: RetentionSettings,
+    /// What it says about itself.
+    pub logs: LogSettings,
 }
+
+/// The file of settings with every key at its default, and what each means.
+pub const DEFAULT: &str = include_str!("../default.toml");
 
 /// Folders and addresses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -228,6 +235,35 @@ impl RetentionSettings {
     }
 }
 
+/// What logs look like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// As [`LogFormat::Pretty`] on a terminal, else as [`LogFormat::Json`].
+    #[default]
+    Auto,
+    /// A line of text for each event.
+    Pretty,
+    /// A line of JSON for each event.
+    Json,
+}
+
+/// What it says about itself, on standard error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// What logs look like: `auto`, `pretty` or `json`.
+    pub format: LogFormat,
+    /// What is logged: a level, or levels of parts as `info,crowdfold_coordinator::http=debug`.
+    pub filter: String,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { format: LogFormat::Auto, filter: "info".into() }
+    }
+}
+
 /// A setting that can't be.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the setting `{setting}` has to be {expected}")]
@@ -268,10 +304,97 @@ impl Settings {
             ("retention.job_hours", "at least 1", self.retention.job_hours > 0),
             ("retention.upload_hours", "at least 1", self.retention.upload_hours > 0),
             ("retention.every_minutes", "at least 1", self.retention.every_minutes > 0),
+            ("logs.filter", "levels as `info,sqlx=warn`", EnvFilter::try_new(&self.logs.filter).is_ok()),
         ];
         let bad = bounds.into_iter().find(|(_, _, is_good)| !is_good);
         bad.map_or(Ok(()), |(setting, expected, _)| Err(BadSetting { setting, expected }))
     }
+}
+
+/// Why a file of settings can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// It can't be read.
+    #[error("{file}: {error}")]
+    Read {
+        /// The file.
+        file: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// It is no TOML, or a key is not known or of another kind.
+    #[error("{file}, line {line}: {}{what}", key.as_ref().map(|key| format!("`{key}`: ")).unwrap_or_default())]
+    Text {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// Where in the file, unless it is no TOML.
+        key: Option<String>,
+        /// What is wrong, and what was expected.
+        what: String,
+    },
+    /// A setting is out of its bounds.
+    #[error("{file}, line {line}: {error}")]
+    Bound {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// Which.
+        error: BadSetting,
+    },
+}
+
+impl Settings {
+    /// Reads a file of settings. What is not in it has its default.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with file, line and key.
+    pub fn read(path: &Path) -> Result<Self, SettingsError> {
+        let file = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::from_toml(&text, &file),
+            Err(error) => Err(SettingsError::Read { file, error }),
+        }
+    }
+
+    /// Settings from the text of a file of that name.
+    ///
+    /// # Errors
+    /// As [`Settings::read`].
+    pub fn from_toml(text: &str, file: &str) -> Result<Self, SettingsError> {
+        let wrong = |error: &toml::de::Error, key: Option<String>| {
+            let line = line_at(text, error.span().map_or(0, |span| span.start));
+            // Some of the parser's messages have several lines.
+            let what = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+            SettingsError::Text { file: file.into(), line, key, what }
+        };
+        let parsed = toml::Deserializer::parse(text).map_err(|error| wrong(&error, None))?;
+        let settings: Self = serde_path_to_error::deserialize(parsed).map_err(|error| {
+            let key = error.path().to_string();
+            wrong(error.inner(), (key != ".").then_some(key))
+        })?;
+        settings.check().map_err(|error| SettingsError::Bound {
+            file: file.into(),
+            line: line_of(text, error.setting).unwrap_or(1),
+            error,
+        })?;
+        Ok(settings)
+    }
+}
+
+/// The line, from 1, that a byte is in.
+fn line_at(text: &str, byte: usize) -> usize {
+    text.bytes().take(byte).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// The line of a key as `scheduler.target_s`.
+fn line_of(text: &str, key: &str) -> Option<usize> {
+    let table = DeTable::parse(text).ok()?;
+    let (section, name) = key.split_once('.')?;
+    let DeValue::Table(section) = table.get_ref().get(section)?.get_ref() else { return None };
+    Some(line_at(text, section.get(name)?.span().start))
 }
 
 /// An address from text.
@@ -295,5 +418,102 @@ mod hex_address {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Address, D::Error> {
         super::address(&String::deserialize(from)?).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BadSetting, DEFAULT, Settings};
+    use toml::{Table, Value};
+
+    fn error(text: &str) -> String {
+        Settings::from_toml(text, "a.toml").expect_err("it is wrong").to_string()
+    }
+
+    /// Names of all keys, as `scheduler.target_s`.
+    fn keys(table: &Table) -> Vec<String> {
+        let mut keys = Vec::new();
+        for (name, value) in table {
+            match value {
+                Value::Table(inner) => keys.extend(self::keys(inner).into_iter().map(|key| format!("{name}.{key}"))),
+                _ => keys.push(name.clone()),
+            }
+        }
+        keys.sort();
+        keys
+    }
+
+    #[test]
+    fn the_file_of_defaults_says_what_the_defaults_are() {
+        assert_eq!(Settings::from_toml(DEFAULT, "default.toml").expect("it is fine"), Settings::default());
+        let written: Table = DEFAULT.parse().expect("TOML");
+        let all = Table::try_from(Settings::default()).expect("a table");
+        assert_eq!(keys(&written), keys(&all));
+    }
+
+    #[test]
+    fn every_key_of_the_file_of_defaults_is_explained() {
+        let mut is_explained = false;
+        for line in DEFAULT.lines() {
+            let is_key = line.contains('=') && !line.starts_with('#');
+            assert!(!(is_key || line.starts_with('[')) || is_explained, "no comment before `{line}`");
+            is_explained = line.starts_with('#');
+        }
+    }
+
+    #[test]
+    fn a_file_needs_only_what_differs() {
+        let settings = Settings::from_toml("[scheduler]\ntarget_s = 7\n", "a.toml").expect("it is fine");
+        let mut expected = Settings::default();
+        expected.scheduler.target_s = 7;
+        assert_eq!(settings, expected);
+        assert_eq!(Settings::from_toml("", "a.toml").expect("it is fine"), Settings::default());
+    }
+
+    #[test]
+    fn errors_name_file_line_key_and_what_was_expected() {
+        for (text, parts) in [
+            ("\n[server]\nlisten = 5\n", ["a.toml, line 3", "`server.listen`", "expected socket address"]),
+            ("[server]\nlisten = \"here\"\n", ["line 2", "`server.listen`", "invalid socket address"]),
+            ("[proofs]\n\nreaders = \"all\"\n", ["line 3", "`proofs.readers`", "`owner`, `clients`, `public`"]),
+            ("[chain]\ncontract = \"0x00\"", ["line 2", "`chain.contract`", "40 hexadecimal digits"]),
+            ("[requests]\nburst = -1\n", ["line 2", "`requests.burst`", "expected u32"]),
+            ("[server]\ndate = \"x\"\n", ["line 2", "`date`", "`data`"]),
+            ("[sever]\n", ["line 1", "`sever`", "`server`"]),
+            ("[server\n", ["a.toml, line 1", "", "]"]),
+            ("[scheduler]\nmin_steps = 3\ntarget_s = 0\n", ["line 3", "`scheduler.target_s`", "from 1 to 3600"]),
+            ("[logs]\nfilter = \"a=b=c\"\n", ["line 2", "`logs.filter`", "levels as"]),
+        ] {
+            let error = error(text);
+            assert!(parts.iter().all(|part| error.contains(part)) && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_bound_is_checked_and_names_a_key_that_there_is() {
+        let all = keys(&Table::try_from(Settings::default()).expect("a table"));
+        let bounded = [
+            "requests.burst",
+            "requests.connections",
+            "requests.job_bytes",
+            "requests.jobs_at_once",
+            "requests.checks_at_once",
+            "requests.head_s",
+            "requests.body_pause_s",
+            "requests.answer_s",
+            "retention.job_hours",
+            "retention.upload_hours",
+            "retention.every_minutes",
+            "scheduler.min_steps",
+            "scheduler.target_s",
+        ];
+        for key in bounded {
+            assert!(all.iter().any(|known| known == key), "{key}");
+            let (section, name) = key.split_once('.').expect("a section");
+            let mut table = Table::try_from(Settings::default()).expect("a table");
+            table[section].as_table_mut().expect("a table").insert(name.into(), Value::Integer(0));
+            let settings: Settings = table.try_into().expect("settings");
+            assert!(matches!(settings.check(), Err(BadSetting { setting, .. }) if setting == key), "{key}");
+        }
     }
 }

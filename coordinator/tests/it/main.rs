@@ -1,5 +1,11 @@
 //! The coordinator's parts as the others meet them.
 
+mod cli;
+mod cli_jobs;
+mod cli_keep;
+mod cli_prove;
+mod cli_watch;
+mod cli_world;
 mod http;
 mod store;
 mod store_crash;

@@ -28,6 +28,11 @@ impl Folder {
         Self(path)
     }
 
+    /// The text of a path in it.
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.path(name).to_str().expect("the target folder has a readable name").to_owned()
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }

@@ -1,0 +1,26 @@
+//! Logs, on standard error.
+
+use std::io::IsTerminal as _;
+
+use crowdfold_coordinator::settings::{LogFormat, LogSettings};
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging.
+///
+/// # Errors
+/// If the filter can't be read.
+pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&settings.filter)?;
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let is_pretty = match settings.format {
+        LogFormat::Pretty => true,
+        LogFormat::Json => false,
+        LogFormat::Auto => std::io::stderr().is_terminal(),
+    };
+    if is_pretty {
+        logs.init();
+    } else {
+        logs.json().init();
+    }
+    Ok(())
+}
