@@ -62,6 +62,9 @@ struct Serve {
     /// Seconds that a segment should take its prover.
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
     target: u64,
+    /// Steps that a segment has at least, except where fewer are left between others.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    min_steps: u64,
     /// Lines of JSON in place of text for people.
     #[arg(long)]
     json: bool,
@@ -119,7 +122,12 @@ async fn serve(serve: Serve) -> anyhow::Result<()> {
         serve.params.display()
     );
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let scheduler = Config { target_ms: serve.target * 1000, min_steps: 1, native_merges: cores, ..Config::default() };
+    let scheduler = Config {
+        target_ms: serve.target * 1000,
+        min_steps: serve.min_steps,
+        native_merges: cores,
+        ..Config::default()
+    };
     let settlement = (serve.chain_id, serve.contract);
     let Serve { data, listen, origin: origins, .. } = serve;
     let server = Server::start(Options { data, listen, origins, settlement, scheduler }, catalog).await?;
