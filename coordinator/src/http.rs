@@ -15,7 +15,6 @@ use crowdfold_fold::{Address, Job, StepFunction as _};
 use crowdfold_programs::{Builtin, Plan, PlanError, Program as _};
 use crowdfold_sched::{BadEvent, JobEnd, JobId, JobSpec, Millis, limits};
 use crowdfold_wire::ParametersId;
-use crowdfold_wire::limits::{MAX_FRAME_BYTES, SUBPROTOCOL};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -134,11 +133,7 @@ pub fn app(app: App) -> Router {
 }
 
 async fn prove(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
-    upgrade
-        .protocols([SUBPROTOCOL])
-        .max_message_size(MAX_FRAME_BYTES)
-        .max_frame_size(MAX_FRAME_BYTES)
-        .on_upgrade(move |socket| ws::serve(socket, app.gateway))
+    ws::accept(upgrade, app.gateway)
 }
 
 async fn parameters(State(app): State<App>, Path((id, kind)): Path<(String, String)>) -> Answer<Response> {

@@ -9,6 +9,7 @@ pub mod chance;
 pub mod http;
 pub mod hub;
 pub mod pool;
+pub mod refusal;
 pub mod server;
 pub mod store;
 pub mod ws;

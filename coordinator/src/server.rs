@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use axum::serve::ListenerExt as _;
 use crowdfold_fold::Address;
 use crowdfold_sched::Config;
 use tokio::net::TcpListener;
@@ -15,7 +16,7 @@ use crate::catalog::Catalog;
 use crate::http::{self, App};
 use crate::hub::{Clock, Hub, HubError, INBOX};
 use crate::store::{self, Storage, StoreError};
-use crate::ws::Gateway;
+use crate::ws::{Gateway, Register};
 
 /// What a coordinator is given.
 #[derive(Clone, Debug)]
@@ -83,9 +84,17 @@ impl Server {
         let mut origins = options.origins;
         origins.extend([format!("http://{address}"), format!("http://localhost:{}", address.port())]);
         let (storage_too, links) = (Arc::clone(&storage), AtomicU64::new(1));
-        let gateway = Gateway { storage: storage_too, hub: to_hub, catalog: catalog.clone(), origins, clock, links };
+        let (register, catalog_too) = (Register::start(Arc::clone(&storage)), catalog.clone());
+        let gateway =
+            Gateway { storage: storage_too, register, hub: to_hub, catalog: catalog_too, origins, clock, links };
         let gateway = Arc::new(gateway);
         let app = App { gateway, catalog, view, settlement: options.settlement };
+        // A segment and its first inputs are two messages: the second one must not wait for the first one's receipt.
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection stays slow");
+            }
+        });
         let http = tokio::spawn(async move { axum::serve(listener, http::app(app)).await });
         Ok(Self { address, storage, hub, http })
     }

@@ -9,7 +9,7 @@ use crowdfold_fold::Address;
 use crowdfold_wire::limits::{MAX_FRAME_BYTES, SUBPROTOCOL, VERSION};
 use crowdfold_wire::{
     Bytes, Capabilities, Chunk, Event, FromCoordinator, FromProver, Hello, HostKind, List, Millis, Offer,
-    ProverSession, PublicKey, Ready, SendError, SigningKey, Text, UploadId, Within,
+    ProverSession, PublicKey, Ready, Segment, SendError, SigningKey, Text, UploadId, Within,
 };
 use futures_util::{SinkExt as _, StreamExt as _};
 use sha2::{Digest as _, Sha256};
@@ -83,6 +83,13 @@ impl Light {
     /// Says how many segments it would hold.
     pub(crate) fn ready(&mut self, tasks: u64) -> anyhow::Result<()> {
         self.send(Ready { tasks: Within::new(tasks)?, merges: Within::new(0)? })
+    }
+
+    /// The segment that was asked for, when its first inputs have come.
+    pub(crate) async fn segment(&mut self) -> anyhow::Result<Segment> {
+        let FromCoordinator::Segment(segment) = self.next().await? else { bail!("expected a segment") };
+        let FromCoordinator::Inputs(_) = self.next().await? else { bail!("expected its inputs") };
+        Ok(segment)
     }
 
     /// Offers a proof, whose bytes go out as they are wanted.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use crowdfold_bench::report::Measure;
 use crowdfold_bench::sample::timed;
 use crowdfold_fold::Parameters;
-use crowdfold_wire::{FromCoordinator, Offer, Segment, UploadId, Within};
+use crowdfold_wire::{Offer, Segment, UploadId, Within};
 use futures_util::{StreamExt as _, stream};
 
 use crate::World;
@@ -28,15 +28,12 @@ const TARGET_S: u64 = 600;
 /// Provers that connect at once.
 const AT_ONCE: usize = 64;
 
-/// Connects a prover, and waits for its segment.
+/// Connects a prover, and waits for its segment and the first inputs.
 async fn work(address: SocketAddr, number: usize, speed: u64) -> anyhow::Result<(Light, Segment, Instant)> {
     let mut light = Light::connect(address, number, speed).await?;
     light.ready(1)?;
-    loop {
-        if let FromCoordinator::Segment(segment) = light.next().await? {
-            return Ok((light, segment, Instant::now()));
-        }
-    }
+    let segment = light.segment().await?;
+    Ok((light, segment, Instant::now()))
 }
 
 /// Connects all of them, each with its segment and when it came.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use crowdfold_bench::report::Measure;
 use crowdfold_wire::{FromCoordinator, Offer, Outcome, Segment, UploadId, Within};
 
@@ -13,8 +13,8 @@ use crate::work::{self, ROLLUP, SMALL, Submitted};
 
 /// Segments that a prover holds at once: the most that it may.
 const HELD: usize = 16;
-/// Seconds that a step is said to take. Nobody's deadline passes here.
-const TARGET_S: u64 = 600;
+/// Seconds that a step is said to take. All that a prover holds takes less than the longest lease.
+const TARGET_S: u64 = 120;
 
 /// A prover with its segments, and the proofs that it will upload.
 struct Worker {
@@ -26,14 +26,10 @@ impl Worker {
     /// Asks for one segment more.
     async fn take(&mut self) -> anyhow::Result<u64> {
         self.light.ready(self.segments.len() as u64 + 1)?;
-        loop {
-            if let FromCoordinator::Segment(segment) = self.light.next().await? {
-                let first = segment.first.get();
-                ensure!(segment.steps.get() == 1, "segments of one step were asked for, got {}", segment.steps.get());
-                self.segments.push(segment);
-                return Ok(first);
-            }
-        }
+        let segment = self.light.segment().await?;
+        ensure!(segment.steps.get() == 1, "segments of one step were asked for, got {}", segment.steps.get());
+        self.segments.push(segment);
+        Ok(self.segments[self.segments.len() - 1].first.get())
     }
 
     /// Uploads a proof for each segment, and waits for all verdicts.
@@ -45,14 +41,9 @@ impl Worker {
         }
         let mut accepted = 0;
         while accepted < proofs.len() {
-            match self.light.next().await? {
-                FromCoordinator::Verdict(verdict) => {
-                    ensure!(matches!(verdict.outcome, Outcome::Accepted(_)), "a proof was {:?}", verdict.outcome);
-                    accepted += 1;
-                }
-                FromCoordinator::Inputs(_) => {}
-                other => anyhow::bail!("expected verdicts, got {other:?}"),
-            }
+            let FromCoordinator::Verdict(verdict) = self.light.next().await? else { bail!("expected verdicts") };
+            ensure!(matches!(verdict.outcome, Outcome::Accepted(_)), "a proof was {:?}", verdict.outcome);
+            accepted += 1;
         }
         Ok(())
     }
