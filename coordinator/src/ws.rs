@@ -286,7 +286,10 @@ impl Connection {
         self.prover = Some(prover.id);
         let said = &hello.capabilities;
         let speed = Speed(if said.rows_per_second == 0 { FIRST_SPEED } else { said.rows_per_second });
-        let spec = ProverSpec { speed, memory: crowdfold_sched::Bytes(said.memory_bytes), merges: said.merges };
+        let memory = crowdfold_sched::Bytes(said.memory_bytes);
+        let is_recent = at.since(prover.suspended_until) <= crowdfold_sched::limits::OFFENCE_MS;
+        let strikes = if is_recent { prover.strikes } else { 0 };
+        let spec = ProverSpec { speed, memory, merges: said.merges, strikes };
         let link = self.link;
         self.tell(Command::Joined { link, prover: prover.id, payout, spec, to }).await
     }

@@ -165,7 +165,10 @@ pub(crate) fn measure(world: &World) -> anyhow::Result<Vec<Measure>> {
     let coordinator = world.coordinator("dispatch", Choices { target_s: TARGET_S, min_steps: STEPS as u64 })?;
     let body = work::body(ROLLUP, STEPS * SEGMENTS, 3)?;
     let job = Submitted::new(&coordinator, &world.programs, ROLLUP, &body)?;
-    let mut fleet = world.runtime.block_on(async {
+    eprintln!("proving {UPLOADS} steps of {ROLLUP}");
+    let steps: Vec<usize> = (0..UPLOADS).map(|number| number * STEPS).collect();
+    let mut proofs = job.prove(&world.programs, &steps)?.into_iter();
+    let fleet = world.runtime.block_on(async {
         let mut fleet = Vec::new();
         for number in 0..PROVERS {
             let mut busy = Busy::join(world, coordinator.site.address, number).await?;
@@ -175,16 +178,14 @@ pub(crate) fn measure(world: &World) -> anyhow::Result<Vec<Measure>> {
                 busy.heard(message)?;
             }
             busy.waits.clear();
+            // They are handed out in order, so each gets the one whose first step was proved.
+            let first = busy.segment.as_ref().map(|segment| segment.first.get());
+            ensure!(first == Some((number * STEPS) as u64), "prover {number} got the segment from {first:?} on");
+            busy.proof = proofs.next();
             fleet.push(busy);
         }
         anyhow::Ok(fleet)
     })?;
-    let first =
-        |busy: &Busy| usize::try_from(busy.segment.as_ref().context("a segment")?.first.get()).context("a step");
-    let steps = fleet.iter().take(UPLOADS).map(first).collect::<anyhow::Result<Vec<_>>>()?;
-    eprintln!("proving {UPLOADS} steps of {ROLLUP}");
-    let proofs = job.prove(&world.programs, &steps)?;
-    fleet.iter_mut().zip(proofs).for_each(|(busy, proof)| busy.proof = Some(proof));
     eprintln!("{PROVERS} busy provers for {} s", WATCHED.as_secs());
     let cpu = coordinator.process.cpu()?;
     let (mut waits, mut accepted) = (Vec::new(), 0);

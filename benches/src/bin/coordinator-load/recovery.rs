@@ -78,15 +78,16 @@ pub(crate) fn measure(world: &World) -> anyhow::Result<Vec<Measure>> {
     let body = work::body(SMALL, STEPS * SEGMENTS, 2)?;
     let job = Submitted::new(&coordinator, &world.programs, SMALL, &body)?;
     let speed = world.programs.rows(SMALL).div_ceil(TARGET_S);
+    eprintln!("proving {CHECKED_IN} check-ins");
+    let starts: Vec<usize> = (0..CHECKED_IN).map(|segment| segment * STEPS).collect();
+    let proofs = job.prove(&world.programs, &starts)?;
     eprintln!("{PROVERS} segments in flight");
     let mut working = world.runtime.block_on(fleet(site.address, speed))?;
-    let starts = working.iter().map(|(_, segment, _)| usize::try_from(segment.first.get()));
-    let starts = starts.take(CHECKED_IN).collect::<Result<Vec<_>, _>>()?;
-    eprintln!("proving {CHECKED_IN} check-ins");
-    let proofs = job.prove(&world.programs, &starts)?;
     world.runtime.block_on(async {
-        for ((light, segment, _), proof) in working.iter_mut().zip(&proofs) {
-            check_in(light, segment, proof).await?;
+        for (light, segment, _) in &mut working {
+            if let Some(place) = starts.iter().position(|&start| start as u64 == segment.first.get()) {
+                check_in(light, segment, &proofs[place]).await?;
+            }
         }
         // Nobody who was connected is gone.
         for (light, ..) in &mut working {
