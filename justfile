@@ -42,11 +42,12 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
     scripts/stage "wasm packages" scripts/xtask wasm
     scripts/stage "wasm tests" node --test --test-reporter=spec prover-wasm/tests/*.test.mjs prover-wasm/tests/wide.mjs
 
-# Measure: `bench fold` against the peer, `bench programs` the rollup. Writes target/bench/NAME.json.
+# Measure: `bench fold` against the peer, `bench programs` the rollup, `bench sched` the scheduler, `bench coordinator` under load. Writes target/bench/NAME.json.
 [no-exit-message]
-@bench name:
+[positional-arguments]
+@bench name *arguments:
     scripts/stage setup scripts/setup.sh
-    cargo run --release -p crowdfold-bench --bin {{ quote(name) }}
+    shift && cargo run --release -p crowdfold-bench --bin {{ if name == "coordinator" { "coordinator-load" } else { quote(name) } }} -- "$@"
 
 # Run so many seeds of the whole system on a fake clock; a failure prints its seed.
 [no-exit-message]

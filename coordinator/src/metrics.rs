@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crowdfold_wire::GoodbyeCode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -23,18 +24,50 @@ pub enum Refusal {
     Rate,
     /// A connection beyond the limits.
     Connection,
-    /// A connection whose request did not come in time.
+    /// A connection whose request, or whose part in the protocol, did not come in time.
     Slow,
-    /// A frame, or the order of some, against the protocol.
+    /// A prover's frame, or the order of some, against the protocol.
     Protocol,
+    /// A prover that speaks another version.
+    Version,
+    /// A prover whose signature is not that of its key over the challenge: it may be replayed.
+    Signature,
+    /// A prover that dialled another origin.
+    Origin,
     /// A prover that is suspended.
     Suspended,
-    /// A proof that nobody asked for or that is too large.
-    Offer,
+    /// A proof that has more bytes than one of its program.
+    Oversized,
     /// An upload that is not what its hash says.
     Upload,
-    /// A proof that does not prove what was asked for.
+    /// A proof whose job ended or whose steps are proved.
+    NotNeeded,
+    /// A proof that came too late for any credit.
+    Late,
+    /// A proof that does not prove what was asked for: it is forged, or of another range or job.
     Proof,
+    /// A merge that is not one of its parts.
+    Merge,
+}
+
+impl Refusal {
+    /// What it means that a session was ended with a code.
+    pub fn of(code: GoodbyeCode) -> Option<Self> {
+        match code {
+            GoodbyeCode::Closing | GoodbyeCode::Replaced => None,
+            GoodbyeCode::UnknownVersion => Some(Self::Version),
+            GoodbyeCode::BadSignature => Some(Self::Signature),
+            GoodbyeCode::WrongOrigin => Some(Self::Origin),
+            GoodbyeCode::Suspended => Some(Self::Suspended),
+            GoodbyeCode::Full => Some(Self::Connection),
+            GoodbyeCode::HandshakeTimeout
+            | GoodbyeCode::Idle
+            | GoodbyeCode::NoPong
+            | GoodbyeCode::SlowPeer
+            | GoodbyeCode::Stalled => Some(Self::Slow),
+            _ => Some(Self::Protocol),
+        }
+    }
 }
 
 /// A label.

@@ -19,7 +19,7 @@ use crate::listen;
 use crate::metrics::Metrics;
 use crate::settings::{BadSetting, Settings};
 use crate::store::{self, Storage, Store as _, StoreError};
-use crate::ws::Gateway;
+use crate::ws::{Gateway, Register};
 
 /// Why a coordinator does not run.
 #[derive(Debug, thiserror::Error)]
@@ -87,10 +87,12 @@ impl Server {
         origins.extend([format!("http://{address}"), format!("http://localhost:{}", address.port())]);
         let gateway = Arc::new(Gateway {
             storage: Arc::clone(&storage),
+            register: Register::start(Arc::clone(&storage)),
             hub: to_hub.clone(),
             catalog: catalog.clone(),
             origins,
             clock,
+            metrics: metrics.clone(),
             links: AtomicU64::new(1),
         });
         let keeper = Keeper {

@@ -3,16 +3,20 @@
 //! One task for each. It talks to the hub about tasks and proofs, and moves bytes between the socket and the disk by
 //! itself: each chunk is on disk before it is acknowledged.
 
+mod register;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::response::Response;
 use crowdfold_fold::{Job, RangeProof};
 use crowdfold_sched::{ProofId, ProverId, ProverSpec, Range, Release, Speed};
 use crowdfold_wire::limits::{
-    CHECKPOINT_INTERVAL_MS, IDLE_LIMIT_MS, INPUT_OVERHEAD_BYTES, MAX_INPUTS_BYTES, MAX_QUEUE_AGE_MS, PING_INTERVAL_MS,
+    CHECKPOINT_INTERVAL_MS, IDLE_LIMIT_MS, INPUT_OVERHEAD_BYTES, MAX_FRAME_BYTES, MAX_INPUTS_BYTES, MAX_QUEUE_AGE_MS,
+    PING_INTERVAL_MS, SUBPROTOCOL,
 };
 use crowdfold_wire::{
     Blob, Bytes, Cancel, Challenge, Chunk, ChunkState, CoordinatorSession, Event, FromProver, Goodbye, GoodbyeCode,
@@ -25,20 +29,35 @@ use tokio::time::{sleep, timeout};
 use crate::catalog::{Catalog, Entry};
 use crate::chance;
 use crate::hub::{Answer, Clock, Command, LinkId, LiveJob, Offered, ToLink, range};
+use crate::listen::Counted;
+use crate::metrics::{Metrics, Refusal};
 use crate::store::{Seen, Storage, Store as _, StoreError, UploadKey};
+
+pub use register::Register;
 
 /// Orders of the hub that wait. A connection that has more is too slow.
 const ORDERS: usize = 256;
 /// Bytes of inputs that are read at once.
 const READ: u64 = MAX_INPUTS_BYTES as u64;
+/// Bytes that are read from a socket at once. Each connection keeps as many, and most of them wait for a message of some
+/// dozens; a chunk is read into a buffer of its own size, in parts of this.
+const SOCKET_READ: usize = 4 << 10;
 /// Rows a second that a prover is taken to fold before it has measured itself: a tab with a thread.
 const FIRST_SPEED: u64 = 16_000;
+
+/// Time between two tries to store something that found no room on the disk, and how many there are. The prover meanwhile
+/// sends as much as its window and the kernel's buffers take. After the last one, and before either end takes the other
+/// for dead, it is told to come again later: its proof is kept, here as far as it came.
+const ROOM_WAIT: Duration = Duration::from_secs(5);
+const ROOM_TRIES: u32 = 6;
 
 /// What all connections share.
 #[derive(Debug)]
 pub struct Gateway {
     /// Jobs, provers, uploads.
     pub storage: Arc<Storage>,
+    /// Numbers of provers.
+    pub register: Register,
     /// The hub.
     pub hub: mpsc::Sender<Command>,
     /// Programs.
@@ -47,6 +66,8 @@ pub struct Gateway {
     pub origins: Vec<String>,
     /// The time.
     pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Connections so far.
     pub links: AtomicU64,
 }
@@ -60,10 +81,36 @@ enum Broken {
     Slow,
     #[error("the store: {0}")]
     Store(#[from] StoreError),
+    #[error("the prover can't be written down")]
+    Unregistered,
     #[error("the coordinator is stopping")]
     Stopping,
     #[error("it was closed")]
     Closed,
+}
+
+/// What a prover is told for whose proofs there is no room.
+const NO_ROOM: &str = "there is no room for proofs now: keep yours, and connect again later";
+
+/// How often something was tried that found no room.
+#[derive(Debug, Default)]
+struct Tries(u32);
+
+impl Tries {
+    /// Waits before the next try if there was no room. False if there is none for too long.
+    ///
+    /// # Errors
+    /// Any other error.
+    async fn again(&mut self, error: StoreError) -> Result<bool, StoreError> {
+        let StoreError::Full { what } = error else { return Err(error) };
+        self.0 += 1;
+        if self.0 >= ROOM_TRIES {
+            return Ok(false);
+        }
+        tracing::warn!(what, "an upload waits for room on the disk");
+        sleep(ROOM_WAIT).await;
+        Ok(true)
+    }
 }
 
 /// A segment whose inputs are being sent.
@@ -84,8 +131,24 @@ struct Connection {
     offers: HashMap<UploadId, (Offer, bool)>,
 }
 
+/// Answers a prover that asks for a connection, and serves it until it ends. It is counted as long.
+pub fn accept(upgrade: WebSocketUpgrade, gateway: Arc<Gateway>, counted: Option<Arc<Counted>>) -> Response {
+    upgrade
+        .protocols([SUBPROTOCOL])
+        .max_message_size(MAX_FRAME_BYTES)
+        .max_frame_size(MAX_FRAME_BYTES)
+        .read_buffer_size(SOCKET_READ)
+        // Frames go out one by one, as they are taken from the session.
+        .write_buffer_size(0)
+        .max_write_buffer_size(2 * MAX_FRAME_BYTES)
+        .on_upgrade(async move |socket| {
+            serve(socket, gateway).await;
+            drop(counted);
+        })
+}
+
 /// Serves a connection until it ends.
-pub async fn serve(socket: WebSocket, gateway: Arc<Gateway>) {
+async fn serve(socket: WebSocket, gateway: Arc<Gateway>) {
     let link = LinkId(gateway.links.fetch_add(1, Ordering::Relaxed));
     let nonce = match chance::bytes() {
         Ok(nonce) => nonce,
@@ -97,11 +160,19 @@ pub async fn serve(socket: WebSocket, gateway: Arc<Gateway>) {
     let (to, orders) = mpsc::channel(ORDERS);
     let now = Millis(gateway.clock.now().0);
     let session = CoordinatorSession::new(now, Challenge::new(nonce), gateway.origins.clone());
-    let hub = gateway.hub.clone();
+    let (hub, metrics) = (gateway.hub.clone(), gateway.metrics.clone());
     let (segments, offers) = (BTreeMap::new(), HashMap::new());
     let connection = Connection { gateway, session, link, prover: None, orders: Some(to), segments, offers };
-    if let Err(broken) = connection.run(socket, orders).await {
-        tracing::debug!(link = link.0, %broken, "a connection ended");
+    match connection.run(socket, orders).await {
+        Ok(()) => {}
+        // Its prover comes again, and perhaps fails again: somebody has to look at the disk.
+        Err(Broken::Store(error)) => tracing::error!(link = link.0, %error, "a connection ended"),
+        Err(broken) => {
+            if let Broken::Slow = broken {
+                metrics.refuse(Refusal::Slow);
+            }
+            tracing::debug!(link = link.0, %broken, "a connection ended");
+        }
     }
     // If the hub is gone, so is what it knew.
     _ = hub.send(Command::Left(link)).await;
@@ -122,6 +193,11 @@ impl Connection {
             }
             if let Some(ended) = self.session.ended() {
                 tracing::debug!(link = self.link.0, %ended, "a session ended");
+                if !ended.by_peer
+                    && let Some(refusal) = Refusal::of(ended.goodbye.code)
+                {
+                    self.gateway.metrics.refuse(refusal);
+                }
                 // It has been told why, if it listens.
                 _ = timeout(Duration::from_secs(1), socket.send(Message::Close(None))).await;
                 return Ok(());
@@ -198,8 +274,7 @@ impl Connection {
 
     async fn hello(&mut self, hello: &Hello) -> Result<(), Broken> {
         let (key, payout, at) = (hello.key, hello.payout, self.gateway.clock.now());
-        let seen = self.gateway.storage.store.seen(&[Seen { key, payout, at }]).await?;
-        let Some(prover) = seen.into_iter().next() else { return Err(Broken::Closed) };
+        let prover = self.gateway.register.prover(Seen { key, payout, at }).await.ok_or(Broken::Unregistered)?;
         if prover.suspended_until > at {
             let ms = prover.suspended_until.0 - at.0;
             self.end(GoodbyeCode::Suspended, &format!("bad proofs: connect again in {} s", ms / 1000 + 1));
@@ -219,7 +294,10 @@ impl Connection {
         self.prover = Some(prover.id);
         let said = &hello.capabilities;
         let speed = Speed(if said.rows_per_second == 0 { FIRST_SPEED } else { said.rows_per_second });
-        let spec = ProverSpec { speed, memory: crowdfold_sched::Bytes(said.memory_bytes), merges: said.merges };
+        let memory = crowdfold_sched::Bytes(said.memory_bytes);
+        let is_recent = at.since(prover.suspended_until) <= crowdfold_sched::limits::OFFENCE_MS;
+        let strikes = if is_recent { prover.strikes } else { 0 };
+        let spec = ProverSpec { speed, memory, merges: said.merges, strikes };
         let link = self.link;
         self.tell(Command::Joined { link, prover: prover.id, payout, spec, to }).await
     }
@@ -257,6 +335,7 @@ impl Connection {
             Answer::Verdict(outcome) => self.verdict(upload, outcome),
             Answer::Wait => {}
             Answer::Want { most, .. } if offer.bytes.get() > most => {
+                self.gateway.metrics.refuse(Refusal::Oversized);
                 let why =
                     format!("a proof of this program has at most {most} bytes, {} were offered", offer.bytes.get());
                 self.verdict(upload, Outcome::Refused(Reason::lossy(&why)));
@@ -309,11 +388,24 @@ impl Connection {
         };
         let key = UploadKey { prover, proof: ProofId(chunk.upload.0) };
         if state == ChunkState::Corrupt {
+            self.gateway.metrics.refuse(Refusal::Upload);
             self.gateway.storage.spool.forget(key).await?;
             return self.want(key, &offer).await;
         }
         let bytes = bytes::Bytes::from(chunk.bytes.into_vec());
-        let end = self.gateway.storage.spool.append(key, chunk.offset.get(), bytes).await?;
+        let (spool, offset) = (&self.gateway.storage.spool, chunk.offset.get());
+        let mut tries = Tries::default();
+        let end = loop {
+            match spool.append(key, offset, bytes.clone()).await {
+                Ok(end) => break end,
+                Err(error) => {
+                    if !tries.again(error).await? {
+                        self.end(GoodbyeCode::Full, NO_ROOM);
+                        return Ok(());
+                    }
+                }
+            }
+        };
         if state == ChunkState::Complete {
             // Its prover may forget it once it hears that all of it is safe, so it has to be on record before.
             self.complete(key, &offer).await?;
@@ -328,7 +420,19 @@ impl Connection {
 
     /// All of an upload is there.
     async fn complete(&mut self, key: UploadKey, offer: &Offer) -> Result<(), Broken> {
-        let stored = self.gateway.storage.spool.finish(key, &self.gateway.storage.blobs).await?;
+        let storage = &self.gateway.storage;
+        let mut tries = Tries::default();
+        let stored = loop {
+            match storage.spool.finish(key, &storage.blobs).await {
+                Ok(stored) => break stored,
+                Err(error) => {
+                    if !tries.again(error).await? {
+                        self.end(GoodbyeCode::Full, NO_ROOM);
+                        return Ok(());
+                    }
+                }
+            }
+        };
         let Some(range) = range(offer.first.get(), offer.steps.get()) else { return Ok(()) };
         let is_known = self.offers.get(&offer.upload).is_none_or(|(_, is_known)| *is_known);
         let job = if is_known { None } else { self.named(key.proof).await? };

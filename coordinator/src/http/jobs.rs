@@ -185,7 +185,7 @@ impl JobBody {
             steps,
             covered,
             ranges: view.map_or(0, |view| view.ranges),
-            paused: ended.is_none() && app.catalog.of(job.parameters).is_none(),
+            paused: ended.is_none() && view.is_some_and(|view| view.paused),
             submitted_ms: job.submitted.0,
             ended_ms: ended.map(|ended| ended.at.0),
             deadline_ms: deadline(&job.spec).map(|deadline| deadline.0),

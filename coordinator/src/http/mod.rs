@@ -27,7 +27,6 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
-use crowdfold_wire::limits::{MAX_FRAME_BYTES, SUBPROTOCOL};
 use tokio::sync::{Semaphore, watch};
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 use utoipa_axum::router::OpenApiRouter;
@@ -152,10 +151,5 @@ async fn prove(
     counted: Option<Extension<Arc<Counted>>>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    upgrade.protocols([SUBPROTOCOL]).max_message_size(MAX_FRAME_BYTES).max_frame_size(MAX_FRAME_BYTES).on_upgrade(
-        async move |socket| {
-            ws::serve(socket, app.gateway).await;
-            drop(counted);
-        },
-    )
+    ws::accept(upgrade, app.gateway, counted.map(|Extension(counted)| counted))
 }

@@ -1,7 +1,7 @@
 //! What the hub is told, turned into events of the scheduler.
 
 use crowdfold_fold::Address;
-use crowdfold_sched::{Event, JobId, Millis, ProofId, ProverId, Range, Verdict};
+use crowdfold_sched::{Event, JobEnd, JobId, Millis, ProofId, ProverId, Range, Verdict};
 use crowdfold_wire::{GoodbyeCode, Outcome, UploadId};
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
     ToLink,
 };
 use crate::bus::News;
-use crate::metrics::Place;
+use crate::metrics::{Place, Refusal};
 use crate::pool::{Checked, Claim, Done};
 use crate::store::{BlobName, Record, StoredProof};
 
@@ -39,8 +39,11 @@ impl Hub {
                 }
             }
             Command::Ready(link, tasks, merges) => {
-                if let Some(link) = self.links.get_mut(&link) {
-                    link.ready = (tasks, merges);
+                let Some(link) = self.links.get_mut(&link) else { return };
+                link.ready = (tasks, merges);
+                let prover = link.prover;
+                if tasks > 0 {
+                    self.prover_asked(prover);
                 }
             }
             Command::Progress(link, task, steps) => {
@@ -69,13 +72,15 @@ impl Hub {
                 let Some(entry) = self.catalog.of(stored.parameters).cloned() else { return };
                 let (job, spec) = (stored.id(), stored.spec);
                 self.jobs.insert(job, LiveJob::new(*stored, entry));
+                self.changed.insert(job);
                 self.events.push_back(Event::JobAdded { job, spec });
             }
             Command::Cancel(job, answer) => {
-                let known = self.jobs.contains_key(&job);
-                if known {
+                let is_live = self.jobs.contains_key(&job);
+                if is_live {
                     self.events.push_back(Event::JobCancelled { job });
                 }
+                let known = is_live || self.end_paused(job, JobEnd::Cancelled);
                 self.answers.push((answer, known));
             }
             // Who asked may be gone.
@@ -113,8 +118,9 @@ impl Hub {
         }
         let Some((job, range, handed)) = self.place(prover, offered) else {
             // Its task is of a run before this one, or of a job that ended long ago.
+            self.from_before.offered(prover, offered.range);
             let most = self.catalog.entries().map(|entry| entry.proof_bytes).max();
-            return most.map_or(Answer::Verdict(Outcome::NotNeeded), |most| Answer::Want { most, is_known: false });
+            return most.map_or_else(|| self.not_needed(), |most| Answer::Want { most, is_known: false });
         };
         let most = self.jobs.get(&job).map_or(0, |job| job.entry.proof_bytes);
         match handed.kind {
@@ -130,18 +136,14 @@ impl Hub {
                 if self.scheduler.wants(prover, job, range, Some(handed.task)) && most > 0 {
                     Answer::Want { most, is_known: true }
                 } else {
-                    Answer::Verdict(Outcome::NotNeeded)
+                    self.not_needed()
                 }
             }
             Kind::Merge(..) => {
                 self.drop_hold(prover, offered.task);
                 // The merge circuit's part comes on top.
                 let most = most + crowdfold_prover::limits::MERGE_PART_BYTES;
-                if self.jobs.contains_key(&job) {
-                    Answer::Want { most, is_known: true }
-                } else {
-                    Answer::Verdict(Outcome::NotNeeded)
-                }
+                if self.jobs.contains_key(&job) { Answer::Want { most, is_known: true } } else { self.not_needed() }
             }
         }
     }
@@ -168,8 +170,20 @@ impl Hub {
             let bytes = stored.bytes();
             self.receive(Pending { prover, payout, job, range, bytes }, stored, Some(handed.task));
         } else {
-            self.tell_prover(prover, ToLink::Verdict { upload: UploadId(proof.0), outcome: Outcome::NotNeeded });
+            self.unneeded(prover, proof);
         }
+    }
+
+    /// A proof need not be uploaded.
+    fn not_needed(&self) -> Answer {
+        self.metrics.refuse(Refusal::NotNeeded);
+        Answer::Verdict(Outcome::NotNeeded)
+    }
+
+    /// All of a proof is there, and nobody needs it.
+    fn unneeded(&mut self, prover: ProverId, proof: ProofId) {
+        self.metrics.refuse(Refusal::NotNeeded);
+        self.tell_prover(prover, ToLink::Verdict { upload: UploadId(proof.0), outcome: Outcome::NotNeeded });
     }
 
     /// A proof of a task of an earlier run. Its job is the one that it names itself.
@@ -180,10 +194,7 @@ impl Hub {
                 let (range, bytes) = (offered.range, stored.bytes());
                 self.receive(Pending { prover, payout, job, range, bytes }, stored, None);
             }
-            None => {
-                let upload = UploadId(stored.proof().0);
-                self.tell_prover(prover, ToLink::Verdict { upload, outcome: Outcome::NotNeeded });
-            }
+            None => self.unneeded(prover, stored.proof()),
         }
     }
 
@@ -259,6 +270,7 @@ impl Hub {
             }
             Checked::Valid => Outcome::NotNeeded,
             Checked::Refused(why) => {
+                self.metrics.refuse(Refusal::Merge);
                 self.events.push_back(Event::MergeFailed { task, prover: Some(prover), bad_proof: true });
                 Outcome::Refused(crowdfold_wire::Reason::lossy(&why))
             }
@@ -280,9 +292,9 @@ impl Hub {
     ) {
         let is_wanted = self.natively.remove(&task).is_some() | self.merges.remove(&task);
         if is_wanted && self.jobs.contains_key(&job) {
-            let cover = self.covers.entry(job).or_default();
-            cover.retain(|_, part| !range.contains(part.range));
-            cover.insert(range.start().0, Part { range, proof: stored.proof(), bytes: stored.bytes() });
+            let part = Part { range, proof: stored.proof(), bytes: stored.bytes() };
+            self.covers.entry(job).or_default().insert(part);
+            self.changed.insert(job);
             self.records.push(Record::Merged { job, range, proof: stored });
             let r#where = if by.is_some() { "prover" } else { "here" };
             self.metrics.merges.get_or_create(&Place { r#where }).inc();
@@ -297,6 +309,7 @@ impl Hub {
         if let Some(found) = self.links.get(&link)
             && found.to.try_send(message).is_err()
         {
+            self.metrics.refuse(Refusal::Slow);
             // Its task sees the channel close when it is dropped, and says that it left.
             self.events.push_back(Event::ProverLeft { prover: found.prover });
             self.news.push(News::ProverLeft { prover: found.prover.0 });

@@ -11,6 +11,16 @@ use crate::metrics::{Judged, Refusal};
 use crate::pool::MergeWork;
 use crate::store::Record;
 
+/// Why a job ended, in words.
+pub(super) fn reason(end: JobEnd) -> &'static str {
+    match end {
+        JobEnd::Done => "all its steps are proved",
+        JobEnd::Cancelled => "its client cancelled it",
+        JobEnd::Expired => "its deadline passed",
+        JobEnd::Failed => "a merge failed natively again and again",
+    }
+}
+
 impl Hub {
     /// Turns the effects from `from` on into records.
     pub(super) fn write_down(&mut self, from: usize, at: Millis) {
@@ -22,15 +32,10 @@ impl Hub {
                     self.records.push(Record::Judged { proof, prover, job, range, verdict, reason, at });
                 }
                 Effect::JobEnded { job, end } => {
-                    let reason = match end {
-                        JobEnd::Done => "all its steps are proved",
-                        JobEnd::Cancelled => "its client cancelled it",
-                        JobEnd::Expired => "its deadline passed",
-                        JobEnd::Failed => "a merge failed natively again and again",
-                    };
-                    self.records.push(Record::Ended { job, end, reason: reason.into(), at });
+                    self.records.push(Record::Ended { job, end, reason: reason(end).into(), at });
                 }
                 Effect::Suspend { prover, until } => self.records.push(Record::Suspended { prover, until }),
+                Effect::Forgiven { prover } => self.records.push(Record::Forgiven { prover }),
                 _ => {}
             }
         }
@@ -66,7 +71,11 @@ impl Hub {
             }
             Effect::Cancel { task, prover: None, .. } => _ = self.natively.remove(&task),
             Effect::Verify { proof, job, range } => {
-                let payout = self.pending.get(&proof).map(|pending| pending.payout);
+                let pending = self.pending.get(&proof);
+                if pending.is_some_and(|pending| self.from_before.holds(pending.prover, proof)) {
+                    return;
+                }
+                let payout = pending.map(|pending| pending.payout);
                 match self.claim(proof, job, range, payout) {
                     Some(claim) => self.pool.verify(claim),
                     // Its job ended so long ago that nothing of it is at hand.
@@ -78,7 +87,8 @@ impl Hub {
                 let bytes = self.pending.get(&proof).map_or(0, |pending| pending.bytes);
                 if verdict == Verdict::Counted {
                     let part = Part { range, proof, bytes };
-                    self.covers.entry(job).or_default().insert(range.start().0, part);
+                    self.covers.entry(job).or_default().insert(part);
+                    self.changed.insert(job);
                 }
                 if !matches!(verdict, Verdict::Spare { .. }) {
                     self.pending.remove(&proof);
@@ -95,11 +105,13 @@ impl Hub {
                 tracing::info!(%job, ?end, "a job ended");
                 self.bus.publish(News::JobEnded { job: job.0, state: crate::hub::state(Some(end)).into() });
                 self.covers.remove(&job);
+                self.changed.insert(job);
                 if let Some(live) = self.jobs.remove(&job) {
                     self.ended.insert(job, live);
                 }
                 self.remember(job);
             }
+            Effect::Forgiven { .. } => {}
             Effect::Ignored(bad) => tracing::debug!(%bad, "an event was ignored"),
         }
     }
@@ -118,7 +130,10 @@ impl Hub {
             Verdict::Compensated { .. } => "compensated",
             Verdict::Spare { .. } => "spare",
             Verdict::Superseded => "superseded",
-            Verdict::Late => "late",
+            Verdict::Late => {
+                self.metrics.refuse(Refusal::Late);
+                "late"
+            }
             Verdict::Refused => {
                 let reason = reason.unwrap_or_default().to_owned();
                 self.metrics.refuse(Refusal::Proof);

@@ -5,9 +5,11 @@
 //! of what a crash could undo, and one write serves all that has come in the meantime.
 
 mod commands;
+mod cover;
 mod effects;
 mod restore;
 mod view;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -27,7 +29,10 @@ use crate::metrics::{Metrics, observe};
 use crate::pool::{Done, Pool};
 use crate::store::{JobData, Record, Storage, Store as _, StoreError, StoredJob, StoredProof};
 
+use cover::{Cover, Part};
+use restore::Paused;
 pub use view::{JobView, ProverView, View};
+use waiting::FromBefore;
 
 /// Commands that are worked through before what they mean is written down.
 const BURST: usize = 256;
@@ -213,14 +218,6 @@ struct Pending {
     bytes: u64,
 }
 
-/// A proof of a cover.
-#[derive(Clone, Copy, Debug)]
-struct Part {
-    range: Range,
-    proof: ProofId,
-    bytes: u64,
-}
-
 /// A merge that a prover made, while it is verified.
 #[derive(Clone, Copy, Debug)]
 struct Merging {
@@ -237,16 +234,6 @@ pub enum HubError {
     /// The database can't be written or contradicts what is to be written.
     #[error("the store fails: {0}")]
     Store(#[from] StoreError),
-    /// A job's program is not loaded.
-    #[error("job {job} needs the program `{program}` with parameters {parameters}: load them, or cancel it before")]
-    Program {
-        /// The job.
-        job: JobId,
-        /// Its program.
-        program: String,
-        /// Their digest.
-        parameters: crowdfold_wire::ParametersId,
-    },
 }
 
 /// What the hub works with.
@@ -272,6 +259,7 @@ pub struct Hub {
     scheduler: Scheduler,
     clock: Clock,
     jobs: HashMap<JobId, Arc<LiveJob>>,
+    paused: BTreeMap<JobId, Paused>,
     links: BTreeMap<LinkId, Link>,
     by_prover: HashMap<ProverId, LinkId>,
     handed: HashMap<u64, Handed>,
@@ -286,8 +274,10 @@ pub struct Hub {
     natively: HashMap<TaskId, (JobId, Range)>,
     /// Jobs that ended a short while ago: proofs for them may still be owed for.
     ended: HashMap<JobId, Arc<LiveJob>>,
-    /// Proofs of each job's cover, by their first step.
-    covers: HashMap<JobId, BTreeMap<u64, Part>>,
+    covers: HashMap<JobId, Cover>,
+    /// Jobs that are to be shown anew.
+    changed: BTreeSet<JobId>,
+    from_before: FromBefore,
     reasons: HashMap<ProofId, String>,
     events: VecDeque<Event>,
     records: Vec<Record>,
@@ -349,6 +339,7 @@ impl Hub {
             pool,
             clock,
             jobs: HashMap::new(),
+            paused: BTreeMap::new(),
             links: BTreeMap::new(),
             by_prover: HashMap::new(),
             handed: HashMap::new(),
@@ -360,6 +351,8 @@ impl Hub {
             natively: HashMap::new(),
             ended: HashMap::new(),
             covers: HashMap::new(),
+            changed: BTreeSet::new(),
+            from_before: FromBefore::new(clock.now()),
             reasons: HashMap::new(),
             events: VecDeque::new(),
             records: Vec::new(),
@@ -372,6 +365,7 @@ impl Hub {
         };
         hub.restore().await?;
         hub.settle().await?;
+        hub.show();
         Ok((hub, seen))
     }
 
@@ -406,6 +400,8 @@ impl Hub {
                 _ = ticks.tick() => {
                     self.events.push_back(Event::Tick);
                     self.forget_old();
+                    self.expire_paused();
+                    self.wait_no_longer();
                     self.show();
                 }
             }
@@ -492,8 +488,8 @@ impl Hub {
 
     /// The proof of exactly these steps in a job's cover, and its bytes.
     fn part(&self, job: JobId, range: Range) -> Option<(ProofId, u64)> {
-        let part = self.covers.get(&job)?.get(&range.start().0)?;
-        (part.range == range).then_some((part.proof, part.bytes))
+        let part = self.covers.get(&job)?.part(range)?;
+        Some((part.proof, part.bytes))
     }
 
     fn link_of(&mut self, prover: ProverId) -> Option<&mut Link> {

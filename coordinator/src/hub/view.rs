@@ -16,6 +16,8 @@ pub struct JobView {
     pub covered: u64,
     /// Ranges in its cover.
     pub ranges: u64,
+    /// Whether nothing is done for it, because the parameters of its program are missing here.
+    pub paused: bool,
 }
 
 /// The hub as it was a short while ago.
@@ -56,20 +58,27 @@ impl Hub {
         self.links.values().map(view).collect()
     }
 
-    /// Shows how things are.
-    pub(super) fn show(&self) {
-        let job = |(&id, live): (&JobId, &Arc<super::LiveJob>)| {
-            let cover = self.covers.get(&id);
-            let covered = cover.map_or(0, |cover| cover.values().map(|part| part.range.steps()).sum());
-            let ranges = cover.map_or(0, |cover| cover.len() as u64);
-            (id, JobView { steps: live.stored.spec.steps, covered, ranges })
-        };
-        let jobs = self.jobs.iter().map(job).collect();
-        self.view.send_replace(Arc::new(View {
-            at: self.clock.now(),
-            jobs,
-            connected: self.by_prover.len(),
-            stats: self.scheduler.stats(),
-        }));
+    fn job_view(&self, job: JobId) -> Option<JobView> {
+        let Some(live) = self.jobs.get(&job) else { return self.paused.get(&job).map(|paused| paused.view) };
+        let (covered, ranges) = self.covers.get(&job).map_or((0, 0), |cover| (cover.steps(), cover.ranges()));
+        Some(JobView { steps: live.stored.spec.steps, covered, ranges, paused: false })
+    }
+
+    /// Shows how things are: of jobs only those that changed since.
+    pub(super) fn show(&mut self) {
+        let changed = std::mem::take(&mut self.changed);
+        self.view.send_modify(|view| {
+            // Whoever still looks at the last one keeps it.
+            let view = Arc::make_mut(view);
+            for job in changed {
+                match self.job_view(job) {
+                    Some(shown) => _ = view.jobs.insert(job, shown),
+                    None => _ = view.jobs.remove(&job),
+                }
+            }
+            view.at = self.clock.now();
+            view.connected = self.by_prover.len();
+            view.stats = self.scheduler.stats();
+        });
     }
 }

@@ -229,7 +229,7 @@ pub struct Prover {
     pub first_seen: At,
     /// When it came last.
     pub last_seen: At,
-    /// How often it was suspended.
+    /// Bad proofs that are not forgotten.
     pub strikes: u32,
     /// Till when it gets no work.
     pub suspended_until: At,
@@ -338,6 +338,11 @@ pub enum Record {
         prover: ProverId,
         /// Till when it gets no work.
         until: At,
+    },
+    /// One of a prover's bad proofs is forgotten.
+    Forgiven {
+        /// Who.
+        prover: ProverId,
     },
 }
 

@@ -173,6 +173,11 @@ pub enum Effect {
         /// Till when.
         until: Millis,
     },
+    /// One of a prover's bad proofs is forgotten, because it has delivered enough good ones since.
+    Forgiven {
+        /// Whose.
+        prover: ProverId,
+    },
     /// A job ended; all its tasks are cancelled.
     JobEnded {
         /// Which.

@@ -32,6 +32,9 @@ pub struct ProverSpec {
     pub memory: Bytes,
     /// Whether it takes merges.
     pub merges: bool,
+    /// Its bad proofs that are not forgotten, as earlier runs counted them: the next suspension is as long as they say.
+    /// Where this run has counted more, that stands.
+    pub strikes: u32,
 }
 
 /// Why a prover hands a segment back.

@@ -72,10 +72,10 @@ impl Prover {
             delivery_ms: 0,
             failures: 0,
             rests_until: Millis(0),
-            strikes: 0,
+            strikes: spec.strikes,
             accepted: 0,
             suspended_until: Millis(0),
-            offended: Millis(0),
+            offended: if spec.strikes > 0 { now } else { Millis(0) },
             waiting: None,
             waiting_merge: None,
             throttled: false,
@@ -89,6 +89,7 @@ impl Prover {
         self.connected = true;
         self.memory = spec.memory.0;
         self.merges = spec.merges;
+        self.strikes = self.strikes.max(spec.strikes);
         let said = believable(spec.speed);
         self.speed = self.speed.clamp(said.div_ceil(4), said.saturating_mul(4));
         (self.want, self.want_merges) = (0, 0);
@@ -194,7 +195,7 @@ mod tests {
     use crate::ids::{Bytes, JobId, Millis, Range, Speed};
 
     fn prover(speed: u64) -> Prover {
-        Prover::new(ProverSpec { speed: Speed(speed), memory: Bytes(1), merges: false }, Millis(0))
+        Prover::new(ProverSpec { speed: Speed(speed), memory: Bytes(1), merges: false, strikes: 0 }, Millis(0))
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Coordinator {
                     link.session.goodbye(env.millis(), Goodbye { code, text });
                 }
             }
-            Effect::JobEnded { .. } | Effect::Ignored(_) => {}
+            Effect::JobEnded { .. } | Effect::Forgiven { .. } | Effect::Ignored(_) => {}
         }
     }
 

@@ -97,8 +97,15 @@ async fn apply(db: &mut SqliteConnection, record: &Record) -> Result<()> {
             one(done.rows_affected(), || format!("job {job} is not there or has ended"))
         }
         Record::Suspended { prover, until } => {
-            let sql = "UPDATE provers SET strikes = strikes + 1, suspended_until = ? WHERE id = ?";
+            // The scheduler says it again to a prover that comes back before.
+            let sql =
+                "UPDATE provers SET strikes = strikes + (suspended_until <> ?1), suspended_until = ?1 WHERE id = ?2";
             let done = sqlx::query(sql).bind(int(until.0)?).bind(int(prover.0)?).execute(db).await?;
+            one(done.rows_affected(), || format!("prover {prover} is not known"))
+        }
+        Record::Forgiven { prover } => {
+            let sql = "UPDATE provers SET strikes = max(strikes - 1, 0) WHERE id = ?";
+            let done = sqlx::query(sql).bind(int(prover.0)?).execute(db).await?;
             one(done.rows_affected(), || format!("prover {prover} is not known"))
         }
     }

@@ -122,6 +122,7 @@ impl Scheduler {
         if prover.accepted >= enough {
             prover.accepted = 0;
             prover.strikes -= 1;
+            self.out.push(Effect::Forgiven { prover: id });
         }
     }
 

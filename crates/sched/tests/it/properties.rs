@@ -63,7 +63,7 @@ impl Model {
             2 => Event::JobCancelled { job: JobId(u64::from(a) % (self.next_job + 2)) },
             3 | 4 => {
                 let (speed, memory) = (Speed(u64::from(a) % 5_000), Bytes(u64::from(a % 2_000)));
-                Event::ProverJoined { prover, spec: ProverSpec { speed, memory, merges: a % 2 == 0 } }
+                Event::ProverJoined { prover, spec: ProverSpec { speed, memory, merges: a % 2 == 0, strikes: 0 } }
             }
             5 => Event::ProverLeft { prover },
             6..=11 => Event::Ready { prover, segments: a % 4, merges: a % 3 },
@@ -181,7 +181,7 @@ impl Model {
                         assert_eq!(counted.iter().map(|range| range.steps()).sum::<u64>(), steps);
                     }
                 }
-                Effect::Suspend { .. } | Effect::Ignored(_) => {}
+                Effect::Suspend { .. } | Effect::Forgiven { .. } | Effect::Ignored(_) => {}
             }
         }
     }
@@ -233,7 +233,7 @@ fn run(choices: &[Choice]) -> (Vec<Event>, Vec<Vec<Effect>>, Scheduler) {
     (events, all, scheduler)
 }
 
-const PASSER_BY: ProverSpec = ProverSpec { speed: Speed(1), memory: Bytes(1), merges: false };
+const PASSER_BY: ProverSpec = ProverSpec { speed: Speed(1), memory: Bytes(1), merges: false, strikes: 0 };
 
 proptest! {
     #[test]
