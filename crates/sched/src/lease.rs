@@ -135,6 +135,14 @@ const SLOT_BITS: u32 = 24;
 const SERIAL_BITS: u32 = 24;
 const MERGE_SLOT: u64 = (1 << SLOT_BITS) - 1;
 
+impl TaskId {
+    /// The [epoch](crate::Config::epoch) of the run that made it.
+    pub fn epoch(self) -> u16 {
+        // All bits that are left.
+        (self.0 >> (SLOT_BITS + SERIAL_BITS)) as u16
+    }
+}
+
 impl Leases {
     pub(crate) fn new(epoch: u16) -> Self {
         Self { slots: Vec::new(), free: Vec::new(), epoch, serial: 0 }

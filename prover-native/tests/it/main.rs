@@ -3,6 +3,8 @@
 // A test waits for processes, which takes time.
 #![allow(clippy::disallowed_methods)]
 
+mod whole;
+
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
