@@ -18,6 +18,7 @@ mod faults;
 mod job_data;
 pub mod limits;
 mod model;
+mod sequencer;
 mod spool;
 mod sqlite;
 mod storage;
@@ -37,8 +38,12 @@ pub use model::{
     Accepted, At, Client, Counts, Covered, Credit, Ended, IdempotencyKey, Kept, NewClient, NewJob, Progress, Proof,
     Prover, Record, Role, Seen, StoredJob, TokenHash,
 };
+pub use sequencer::{
+    BatchState, Dropped, Intake, NewBatch, NewSequence, NewTransaction, PendingTransaction, Place, SequencerCounts,
+    StoredBatch, StoredSequence, TransactionHash, TransactionReceipt, WaitingDeposit,
+};
 pub use spool::{Spool, UploadKey};
-pub use sqlite::SqliteStore;
+pub use sqlite::{DepositConflict, SqliteStore};
 pub use storage::{Options, Storage};
 
 /// Shorthand of this module.
