@@ -28,6 +28,7 @@ use crowdfold_fold::Address;
 use crowdfold_sched::{ClientId, JobId, ProofId, ProverId};
 use crowdfold_wire::PublicKey;
 
+pub use backup::ACCOUNTS;
 pub use blobs::{BlobName, Blobs, StoredProof};
 pub use check::{Checked, Fault};
 pub use collect::{Collected, Retention};
