@@ -1,5 +1,7 @@
 //! The interface for clients, and what provers fetch beside their connection.
 
+pub mod rollup;
+
 use std::sync::Arc;
 
 use axum::body::Body;

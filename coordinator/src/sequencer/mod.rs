@@ -38,7 +38,7 @@ use crate::store::{
 pub use accounts::{AccountAnswer, AccountName};
 pub use backup::{accounts_of, backup_accounts};
 pub use engine::Offered;
-pub use merge::{Folding, Merge, ToMerge};
+pub use merge::{Folding, Merge, ReadProof, ToMerge};
 pub use refused::Refused;
 pub use settings::{BadSetting, MAX_PENDING, MAX_REQUEST_TRANSACTIONS, MAX_SEQUENCE_BATCHES, Settings};
 

@@ -1,5 +1,8 @@
 //! The coordinator's parts as the others meet them.
 
+mod sequencer;
+mod sequencer_mempool;
+mod sequencer_world;
 mod store;
 mod store_crash;
 mod store_damage;
