@@ -275,5 +275,7 @@ impl World {
 
 /// Runs a test on threads, as the coordinator does.
 pub(crate) fn test(work: impl Future<Output = ()>) {
+    // Only the first test of the process can set it.
+    _ = tracing_subscriber::fmt().with_test_writer().try_init();
     run(work);
 }

@@ -316,7 +316,7 @@ impl SqliteStore {
         let done = query.execute(&mut *transaction).await?;
         let mut moved = done.rows_affected();
         let sql = "UPDATE transactions SET bytes = NULL, batch = ?1, position = key + ?2 FROM json_each(?3) \
-                   WHERE id = value AND bytes IS NOT NULL";
+                   WHERE transactions.id = value AND bytes IS NOT NULL";
         let query = sqlx::query(sql).bind(number).bind(int(deposits as u64)?);
         let done = query.bind(json(batch.transactions.iter().copied())).execute(&mut *transaction).await?;
         moved += done.rows_affected();
