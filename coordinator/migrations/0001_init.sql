@@ -51,12 +51,13 @@ CREATE TABLE jobs (
     hashes BLOB NOT NULL CHECK (length(hashes) = 96),
     -- What was given up: 0 nothing, 1 all but the root proof, 2 that too.
     purged INTEGER NOT NULL DEFAULT 0 CHECK (purged BETWEEN 0 AND 2),
-    UNIQUE (chain_id, contract, chain_job),
     CHECK ((state = 0) = (ended IS NULL)),
     CHECK ((state = 1) = (root IS NOT NULL)),
     CHECK ((root IS NULL) = (root_bytes IS NULL)),
     CHECK (purged = 0 OR state <> 0)
 ) STRICT;
+-- Not unique: batches of a sequence share a name. A trigger of 0002 refuses all other sharing.
+CREATE INDEX jobs_by_name ON jobs (chain_job, chain_id, contract);
 CREATE INDEX jobs_by_client ON jobs (client, id);
 CREATE INDEX jobs_open ON jobs (id) WHERE state = 0;
 CREATE INDEX jobs_to_purge ON jobs (purged, ended) WHERE ended IS NOT NULL;

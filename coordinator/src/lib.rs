@@ -1,7 +1,7 @@
 //! The coordinator of a proving network: takes jobs, hands their steps to provers, verifies and merges what comes back.
 //!
 //! [`hub`] decides, and is the only one that writes down what became of proofs; [`ws`] serves provers, [`pool`]
-//! computes, [`http`] serves clients, [`catalog`] has the programs. What is stored, and how that survives crashes, is
+//! computes, [`http`] serves clients, [`catalog`] has the programs, [`sequencer`] makes jobs of payments. What is stored, and how that survives crashes, is
 //! in [`store`].
 
 pub mod bus;
@@ -14,6 +14,7 @@ pub mod keeper;
 pub mod listen;
 pub mod metrics;
 pub mod pool;
+pub mod sequencer;
 pub mod server;
 pub mod settings;
 pub mod store;

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
-use crowdfold_fold::{Job, RangeProof};
-use crowdfold_sched::{ProofId, ProverId, ProverSpec, Range, Release, Speed};
+use crowdfold_fold::RangeProof;
+use crowdfold_programs::Program as _;
+use crowdfold_sched::{JobId, ProofId, ProverId, ProverSpec, Range, Release, Speed};
 use crowdfold_wire::limits::{
     CHECKPOINT_INTERVAL_MS, IDLE_LIMIT_MS, INPUT_OVERHEAD_BYTES, MAX_FRAME_BYTES, MAX_INPUTS_BYTES, MAX_QUEUE_AGE_MS,
     PING_INTERVAL_MS, SUBPROTOCOL,
@@ -435,7 +436,7 @@ impl Connection {
         };
         let Some(range) = range(offer.first.get(), offer.steps.get()) else { return Ok(()) };
         let is_known = self.offers.get(&offer.upload).is_none_or(|(_, is_known)| *is_known);
-        let job = if is_known { None } else { self.named(key.proof).await? };
+        let job = if is_known { None } else { self.job_of(key.proof, range).await? };
         let offered = Offered { proof: key.proof, task: offer.task.0, range, job };
         let (written, answered) = oneshot::channel();
         self.tell(Command::Uploaded(self.link, offered, stored, written)).await?;
@@ -444,16 +445,28 @@ impl Connection {
         Ok(self.gateway.storage.spool.forget(key).await?)
     }
 
-    /// The job that a proof names, whatever program it is of; nothing else in it is looked at.
-    async fn named(&self, proof: ProofId) -> Result<Option<Job>, Broken> {
-        let bytes = self.gateway.storage.blobs.proof(proof).await?;
+    /// The open job that a proof names and whose state it starts from: batches of a sequence share a name. Nothing else
+    /// in it is looked at, and it may be of any program.
+    async fn job_of(&self, proof: ProofId, range: Range) -> Result<Option<JobId>, Broken> {
+        let storage = &self.gateway.storage;
+        let bytes = storage.blobs.proof(proof).await?;
         let catalog = self.gateway.catalog.clone();
         let read = move || {
-            let read = |entry: &Arc<Entry>| RangeProof::from_bytes(&entry.parameters, &bytes).ok();
-            catalog.entries().find_map(read).map(|proof| *proof.job())
+            let read = |entry: &Arc<Entry>| {
+                let proof = RangeProof::from_bytes(&entry.parameters, &bytes).ok()?;
+                Some((*proof.job(), entry.parameters.prover().step().encode_state(proof.start())))
+            };
+            catalog.entries().find_map(read)
         };
         // If nothing can be made of it, nobody needs it.
-        Ok(tokio::task::spawn_blocking(read).await.unwrap_or_default())
+        let Some((name, start)) = tokio::task::spawn_blocking(read).await.unwrap_or_default() else { return Ok(None) };
+        for job in storage.store.open_jobs_named(&name).await? {
+            let is_within = range.end().0 <= job.data.steps();
+            if is_within && job.data.state(&storage.blobs, range.start().0).await? == start {
+                return Ok(Some(job.id()));
+            }
+        }
+        Ok(None)
     }
 
     async fn order(&mut self, order: ToLink) -> Result<(), Broken> {

@@ -85,6 +85,12 @@ pub enum Error {
         /// Root that the changes make.
         found: String,
     },
+    /// An account that a root does not have.
+    #[error("account {index} does not belong to that root: it is of another state, or not true")]
+    NotInTree {
+        /// Its index.
+        index: Index,
+    },
     /// More accounts than indices.
     #[error("a rollup has at most {limit} accounts, got {found}")]
     TooManyAccounts {

@@ -186,9 +186,9 @@ impl Hub {
         self.tell_prover(prover, ToLink::Verdict { upload: UploadId(proof.0), outcome: Outcome::NotNeeded });
     }
 
-    /// A proof of a task of an earlier run. Its job is the one that it names itself.
+    /// A proof of a task of an earlier run. Its job is the one that it names and whose state it starts from.
     fn uploaded_from_before(&mut self, prover: ProverId, payout: Address, offered: Offered, stored: StoredProof) {
-        let live = self.jobs.iter().find(|(_, live)| Some(live.stored.name) == offered.job).map(|(job, _)| *job);
+        let live = offered.job.filter(|job| self.jobs.contains_key(job));
         match live.filter(|job| self.scheduler.wants(prover, *job, offered.range, None)) {
             Some(job) => {
                 let (range, bytes) = (offered.range, stored.bytes());

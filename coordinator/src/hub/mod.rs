@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crowdfold_fold::{Address, Job};
+use crowdfold_fold::Address;
 use crowdfold_sched::{
     Config, Effect, Event, JobEnd, JobId, Millis, ProofId, ProverId, ProverSpec, Range, Release, Scheduler,
 };
@@ -124,8 +124,8 @@ pub struct Offered {
     pub task: u64,
     /// Its steps; of a merge only their number is right.
     pub range: Range,
-    /// The job that an uploaded proof names, where its task is of an earlier run and does not tell.
-    pub job: Option<Job>,
+    /// The job that an uploaded proof turned out to be of, where its task is of an earlier run and does not tell.
+    pub job: Option<JobId>,
 }
 
 /// What the hub is told.

@@ -9,6 +9,8 @@ use super::check::referred;
 use super::storage::{blobs, database, make_folder, sync_folder};
 use super::{Blobs, Faults, Result, Storage, StoreError};
 
+/// The sequencer's accounts, in data folders and backups.
+pub const ACCOUNTS: &str = "accounts";
 /// What says that a backup is whole; it is written last.
 const WHOLE: &str = "backup";
 
@@ -20,9 +22,19 @@ impl Storage {
     /// [`StoreError::NotEmpty`]; [`StoreError::Corrupt`] or [`StoreError::Missing`] if a blob is not what it should be;
     /// whatever files can fail with. What was copied then is no backup, and is not taken for one.
     pub async fn backup(&self, to: &Path) -> Result<u64> {
+        self.backup_with(to, async { Ok(()) }).await
+    }
+
+    /// The same with something before it, once the folder is there: what has to be of an earlier moment than the rest.
+    pub(crate) async fn backup_with<E: From<StoreError>>(
+        &self,
+        to: &Path,
+        first: impl Future<Output = Result<(), E>>,
+    ) -> Result<u64, E> {
         make_empty(to)?;
         // What the copy of the database refers to has to stay until it is copied too.
         let _staying = self.removal.lock().await;
+        first.await?;
         self.faults.point()?;
         self.store.copy_to(&database(to)).await?;
         self.faults.point()?;
@@ -43,10 +55,14 @@ impl Storage {
         }
         make_empty(to)?;
         let source = Blobs::in_folder(&blobs(from), Faults::none())?;
-        let (old, new) = (database(from), database(to));
+        // The sequencer's accounts are there if it had some.
+        let files = [(database(from), database(to)), (from.join(ACCOUNTS), to.join(ACCOUNTS))];
         tokio::task::spawn_blocking(move || {
-            fs::copy(&old, &new).map_err(|e| StoreError::io(&new, e))?;
-            fs::File::open(&new).and_then(|file| file.sync_all()).map_err(|e| StoreError::io(&new, e))
+            for (old, new) in files.iter().filter(|(old, _)| !old.ends_with(ACCOUNTS) || old.exists()) {
+                fs::copy(old, new).map_err(|e| StoreError::io(new, e))?;
+                fs::File::open(new).and_then(|file| file.sync_all()).map_err(|e| StoreError::io(new, e))?;
+            }
+            Ok::<_, StoreError>(())
         })
         .await
         .map_err(|_| StoreError::Stopping)??;

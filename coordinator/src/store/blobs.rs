@@ -27,6 +27,10 @@ pub enum BlobName {
     Index(JobId),
     /// `jobs/<number>/states`: encoded states of one length, before the first step and after each.
     States(JobId),
+    /// `batches/<number>/job`: a sealed batch, as its job is handed over.
+    BatchJob(u64),
+    /// `batches/<number>/data`: its data for the chain.
+    BatchData(u64),
 }
 
 impl fmt::Display for BlobName {
@@ -36,6 +40,8 @@ impl fmt::Display for BlobName {
             Self::Inputs(job) => write!(f, "jobs/{job}/inputs"),
             Self::Index(job) => write!(f, "jobs/{job}/index"),
             Self::States(job) => write!(f, "jobs/{job}/states"),
+            Self::BatchJob(batch) => write!(f, "batches/{batch}/job"),
+            Self::BatchData(batch) => write!(f, "batches/{batch}/data"),
         }
     }
 }
@@ -55,6 +61,8 @@ impl BlobName {
                     _ => return None,
                 }
             }
+            ["batches", batch, "job"] => Self::BatchJob(batch.parse().ok()?),
+            ["batches", batch, "data"] => Self::BatchData(batch.parse().ok()?),
             _ => return None,
         };
         (name.to_string() == text).then_some(name)
@@ -157,6 +165,18 @@ impl Blobs {
             return Err(StoreError::corrupt(name, "its bytes have another SHA-256"));
         }
         Ok(bytes)
+    }
+
+    /// All bytes of a blob of that length and SHA-256.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`]; [`StoreError::Corrupt`] if they are others.
+    pub(crate) async fn whole(&self, name: BlobName, bytes: u64, hash: [u8; 32]) -> Result<Bytes> {
+        let found = self.range(name, 0..bytes).await?;
+        if <[u8; 32]>::from(Sha256::digest(&found)) != hash {
+            return Err(StoreError::corrupt(name, "its bytes have another SHA-256"));
+        }
+        Ok(found)
     }
 
     /// A part of a proof, whose hash is not checked: whoever gets all parts does that.
@@ -361,11 +381,26 @@ mod tests {
 
     #[test]
     fn a_name_is_written_in_one_way() {
-        for name in [BlobName::Proof(ProofId([0xab; 32])), BlobName::Inputs(JobId(7)), BlobName::States(JobId(0))] {
+        for name in [
+            BlobName::Proof(ProofId([0xab; 32])),
+            BlobName::Inputs(JobId(7)),
+            BlobName::States(JobId(0)),
+            BlobName::BatchJob(3),
+        ] {
             assert_eq!(BlobName::parse(&name.to_string()), Some(name));
         }
         let upper = format!("proofs/{}", "AB".repeat(32));
-        for text in ["", "proofs/00", &upper, "jobs/07/inputs", "jobs/7/inputs/x", "jobs/7/other", "jobs/-1/index"] {
+        for text in [
+            "",
+            "proofs/00",
+            &upper,
+            "jobs/07/inputs",
+            "jobs/7/inputs/x",
+            "jobs/7/other",
+            "jobs/-1/index",
+            "batches/03/job",
+            "batches/3/x",
+        ] {
             assert_eq!(BlobName::parse(text), None, "{text}");
         }
     }

@@ -106,7 +106,8 @@ pub(super) async fn referred(db: &sqlx::SqlitePool) -> Result<Vec<(BlobName, u64
     let mut blobs = Vec::new();
     let sql = "SELECT hash, max(bytes) FROM (SELECT hash, bytes FROM cover \
                UNION ALL SELECT hash, bytes FROM proofs WHERE verdict IN (0, 2) \
-               UNION ALL SELECT root, root_bytes FROM jobs WHERE root IS NOT NULL AND purged < 2) GROUP BY hash";
+               UNION ALL SELECT root, root_bytes FROM jobs WHERE root IS NOT NULL AND purged < 2 \
+               UNION ALL SELECT root, root_bytes FROM sequences WHERE root IS NOT NULL) GROUP BY hash";
     for row in sqlx::query(sql).fetch_all(db).await? {
         let hash: &[u8] = row.try_get(0)?;
         let hash = hash.try_into().map_err(|_| StoreError::corrupt("the database", "a hash has a wrong length"))?;
@@ -128,6 +129,20 @@ pub(super) async fn referred(db: &sqlx::SqlitePool) -> Result<Vec<(BlobName, u64
             hashes,
         };
         blobs.extend(data.blobs());
+    }
+    for row in sqlx::query("SELECT number, job_bytes, job_hash, data_bytes, data_hash, purged FROM batches")
+        .fetch_all(db)
+        .await?
+    {
+        let number = |column: usize| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
+        let hash = |column: usize| {
+            let hash: &[u8] = row.try_get(column)?;
+            hash.try_into().map_err(|_| StoreError::corrupt("the database", "a hash has a wrong length"))
+        };
+        if number(5)? == 0 {
+            blobs.push((BlobName::BatchJob(number(0)?), number(1)?, hash(2)?));
+        }
+        blobs.push((BlobName::BatchData(number(0)?), number(3)?, hash(4)?));
     }
     Ok(blobs)
 }

@@ -8,7 +8,7 @@ use super::{At, Kept, Result, Storage, Store};
 /// How long things are kept, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Inputs, states and inner proofs of a job after its end. Longer than the scheduler's `grace_ms`, as proofs are
+    /// Inputs, states and inner proofs of a job after its end, and the bytes of a batch after its sequence was merged. Longer than the scheduler's `grace_ms`, as proofs are
     /// compensated that long.
     pub job_ms: u64,
     /// Root proofs of jobs after their end; `None` for ever.
@@ -32,6 +32,8 @@ impl Default for Retention {
 pub struct Collected {
     /// Jobs of which blobs were given up.
     pub jobs: u64,
+    /// Batches of which the job's bytes were given up.
+    pub batches: u64,
     /// Blobs.
     pub blobs: u64,
     /// Bytes of these blobs.
@@ -62,6 +64,7 @@ impl Storage {
                 }
             }
         }
+        collected.batches = self.store.purge_batches(before(retention.job_ms)).await?;
         let old = before(retention.orphan_ms);
         let (names, strange) = self.blobs.older_than(old).await?;
         collected.strange = strange;

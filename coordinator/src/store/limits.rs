@@ -7,6 +7,8 @@ use crowdfold_wire::limits::{MAX_INPUT_BYTES, MAX_STATE_BYTES, MAX_UPLOAD_BYTES,
 pub const RECORDS: usize = 65_536;
 /// Rows of one page of a list. More are asked for with the last one's place; a greater number means this one.
 pub const PAGE: u32 = 1_000;
+/// Rows that one statement writes; more take several.
+pub const ROWS: usize = 256;
 /// Bytes of a client's name and of an idempotency key.
 pub const NAME_BYTES: usize = 256;
 /// Bytes of the reason of an end or a refusal. A longer one is cut.

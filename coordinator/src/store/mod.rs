@@ -18,6 +18,7 @@ mod faults;
 mod job_data;
 pub mod limits;
 mod model;
+mod sequencer;
 mod spool;
 mod sqlite;
 mod storage;
@@ -27,6 +28,7 @@ use crowdfold_fold::Address;
 use crowdfold_sched::{ClientId, JobId, ProofId, ProverId};
 use crowdfold_wire::PublicKey;
 
+pub use backup::ACCOUNTS;
 pub use blobs::{BlobName, Blobs, StoredProof};
 pub use check::{Checked, Fault};
 pub use collect::{Collected, Retention};
@@ -37,8 +39,12 @@ pub use model::{
     Accepted, At, Client, Counts, Covered, Credit, Ended, IdempotencyKey, JobFilter, Kept, NewClient, NewJob, Progress,
     Proof, Prover, Record, Role, Seen, StoredJob, TokenHash,
 };
+pub use sequencer::{
+    BatchState, Dropped, Intake, NewBatch, NewSequence, NewTransaction, PendingTransaction, Place, SequencerCounts,
+    StoredBatch, StoredSequence, TransactionHash, TransactionReceipt, WaitingDeposit,
+};
 pub use spool::{Spool, UploadKey};
-pub use sqlite::SqliteStore;
+pub use sqlite::{DepositConflict, SqliteStore};
 pub use storage::{Options, Storage};
 
 /// Shorthand of this module.

@@ -71,7 +71,7 @@ pub struct NewJob {
     pub data: JobData,
     /// What the scheduler is told.
     pub spec: JobSpec,
-    /// Its name on the chain. Unique.
+    /// Its name on the chain. Unique, but for the batches of a sequence, which share one.
     pub name: Job,
     /// Its program, as in the registry.
     pub program: String,

@@ -31,7 +31,7 @@ pub struct Storage {
     pub spool: Spool,
     /// Held by what removes blobs, and by a backup, so that what is to be copied stays.
     pub(super) removal: Mutex<()>,
-    pub(super) faults: Faults,
+    pub(crate) faults: Faults,
     /// The lock ends with it, also when the process is killed.
     _lock: File,
 }

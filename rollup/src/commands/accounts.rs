@@ -2,8 +2,8 @@
 
 use super::{index, state_json, write_json};
 use anyhow::Context as _;
-use crowdfold_programs::rollup::{Accounts as _, Directory as _, Index};
-use crowdfold_rollup::forms::{KeyText, hexadecimal};
+use crowdfold_programs::rollup::{Directory as _, Index};
+use crowdfold_rollup::forms::{AccountProof, KeyText, hexadecimal};
 use crowdfold_rollup::store::{self, Snapshot};
 use serde_json::json;
 use std::path::PathBuf;
@@ -33,25 +33,10 @@ pub(crate) struct Check {
 pub(crate) fn account(options: &Account) -> anyhow::Result<()> {
     let snapshot = Snapshot::open(&options.store)?;
     let at = find(&snapshot, &options.account)?;
-    let account = snapshot.account(at)?.with_context(|| {
+    let shown = AccountProof::of(&snapshot, at)?.with_context(|| {
         let accounts = snapshot.head().accounts;
         format!("there is no account {at}: the store has {accounts}, numbered from 0")
     })?;
-    let path = snapshot.path(at)?;
-    let levels: Vec<_> = path
-        .iter()
-        .zip(at.digits())
-        .map(|(siblings, digit)| json!({ "position": digit, "siblings": siblings.each_ref().map(hexadecimal) }))
-        .collect();
-    let shown = json!({
-        "index": at.get(),
-        "key": KeyText::from(account.key),
-        "balance": account.balance.to_string(),
-        "nonce": account.nonce,
-        "leaf": hexadecimal(&account.leaf()),
-        "path": levels,
-        "root": hexadecimal(&snapshot.head().state.root),
-    });
     write_json(None, &shown)
 }
 

@@ -4,12 +4,14 @@
 //! A file says which form and version it has. Fields that the form does not have are refused. Decoding keys and
 //! signatures takes square roots, so files are read into texts and bytes first, and then decoded on many threads.
 
+mod account;
 mod batch;
 mod genesis;
 mod marks;
 mod scalars;
 mod transactions;
 
+pub use account::{AccountProof, PathLevel};
 pub use batch::{BatchFile, is_binary};
 pub use genesis::{GenesisAccount, GenesisFile};
 pub use scalars::{AddressText, Amount, Element, Fee, KeyText, SecretText, SignatureText, hexadecimal};

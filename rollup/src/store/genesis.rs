@@ -15,7 +15,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 /// Rows of a transaction: enough to write few pages twice, few enough to stay in memory.
-const BULK_ROWS: usize = 1 << 18;
+pub(super) const BULK_ROWS: usize = 1 << 18;
 
 /// The accounts that a rollup starts with, at the indices 0, 1, 2 and so on, with each node of their tree.
 #[derive(Clone, Debug)]
@@ -72,14 +72,7 @@ impl Genesis {
     /// # Errors
     /// [`Error::Exists`], or what the file system says.
     pub fn create(&self, path: &Path) -> Result<Store, Error> {
-        OpenOptions::new().write(true).create_new(true).open(path).map_err(|source| match source.kind() {
-            ErrorKind::AlreadyExists => Error::Exists { path: path.into() },
-            _ => Error::Io { path: path.into(), source },
-        })?;
-        self.write(path).inspect_err(|_| {
-            // The failure that led here is the one to report.
-            let _ = fs::remove_file(path);
-        })
+        make(path, || self.write(path))
     }
 
     fn write(&self, path: &Path) -> Result<Store, Error> {
@@ -115,13 +108,25 @@ impl Genesis {
     }
 }
 
+/// Writes to a new file, which is deleted again on failure.
+pub(super) fn make<T>(path: &Path, write: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    OpenOptions::new().write(true).create_new(true).open(path).map_err(|source| match source.kind() {
+        ErrorKind::AlreadyExists => Error::Exists { path: path.into() },
+        _ => Error::Io { path: path.into(), source },
+    })?;
+    write().inspect_err(|_| {
+        // The failure that led here is the one to report.
+        let _ = fs::remove_file(path);
+    })
+}
+
 fn group(level: usize, children: &[Fr]) -> Group {
     let mut group = empty_group(level);
     group[..children.len()].copy_from_slice(children);
     group
 }
 
-fn put_meta(database: &Database, rows: &[(&str, &[u8])]) -> Result<(), Error> {
+pub(super) fn put_meta(database: &Database, rows: &[(&str, &[u8])]) -> Result<(), Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_quick_repair(true);
     {

@@ -9,6 +9,7 @@
 
 mod check;
 mod commit;
+mod copy;
 mod genesis;
 mod snapshot;
 mod tables;

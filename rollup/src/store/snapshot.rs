@@ -16,9 +16,9 @@ use std::sync::{Mutex, PoisonError};
 /// The accounts as they were at one time, whatever is committed later.
 pub struct Snapshot {
     head: Head,
-    accounts: ReadOnlyTable<u32, &'static [u8; ACCOUNT_BYTES]>,
-    nodes: ReadOnlyTable<u32, &'static [u8; GROUP_BYTES]>,
-    keys: ReadOnlyTable<&'static [u8; KEY_BYTES], u32>,
+    pub(super) accounts: ReadOnlyTable<u32, &'static [u8; ACCOUNT_BYTES]>,
+    pub(super) nodes: ReadOnlyTable<u32, &'static [u8; GROUP_BYTES]>,
+    pub(super) keys: ReadOnlyTable<&'static [u8; KEY_BYTES], u32>,
     /// The children read last: whoever reads one mostly reads the others next.
     last: Mutex<Option<(u32, Group)>>,
     /// Kept open as long as the tables, if no store keeps it.

@@ -2,6 +2,7 @@
 
 mod read;
 mod rows;
+mod sequencer;
 mod write;
 
 use std::borrow::Cow;
@@ -23,9 +24,13 @@ use super::{
     NewJob, Progress, Proof, Prover, Record, Result, Seen, Store, StoreError, StoredJob, TokenHash,
 };
 use rows::{int, unsigned};
+pub use sequencer::DepositConflict;
 
 /// Every version of the schema, in order. One that was released is never changed: a change is a further one.
-const MIGRATIONS: [(&str, &str); 1] = [("init", include_str!("../../../migrations/0001_init.sql"))];
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("init", include_str!("../../../migrations/0001_init.sql")),
+    ("sequencer", include_str!("../../../migrations/0002_sequencer.sql")),
+];
 
 /// [`Store`] in an SQLite file.
 #[derive(Debug)]

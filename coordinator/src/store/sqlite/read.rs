@@ -150,8 +150,16 @@ pub(super) async fn refers_to(db: &SqlitePool, blob: BlobName) -> Result<bool> {
         BlobName::Proof(proof) => {
             let sql = "SELECT EXISTS (SELECT 1 FROM cover WHERE hash = ?1) \
                        OR EXISTS (SELECT 1 FROM jobs WHERE root = ?1 AND purged < 2) \
-                       OR EXISTS (SELECT 1 FROM proofs WHERE hash = ?1 AND verdict IN (0, 2))";
+                       OR EXISTS (SELECT 1 FROM proofs WHERE hash = ?1 AND verdict IN (0, 2)) \
+                       OR EXISTS (SELECT 1 FROM sequences WHERE root = ?1)";
             sqlx::query(sql).bind(proof.0.to_vec())
+        }
+        BlobName::BatchJob(batch) => {
+            let sql = "SELECT EXISTS (SELECT 1 FROM batches WHERE number = ? AND purged = 0)";
+            sqlx::query(sql).bind(int(batch).unwrap_or(-1))
+        }
+        BlobName::BatchData(batch) => {
+            sqlx::query("SELECT EXISTS (SELECT 1 FROM batches WHERE number = ?)").bind(int(batch).unwrap_or(-1))
         }
         BlobName::Inputs(job) | BlobName::Index(job) | BlobName::States(job) => {
             let sql = "SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ? AND purged = 0)";

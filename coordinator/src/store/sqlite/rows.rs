@@ -27,11 +27,11 @@ pub(super) fn unsigned(row: &SqliteRow, column: usize) -> Result<u64> {
     row.try_get::<i64, _>(column)?.try_into().map_err(|_| bad(row, column, "a number is negative"))
 }
 
-fn small<T: TryFrom<u64>>(row: &SqliteRow, column: usize) -> Result<T> {
+pub(super) fn small<T: TryFrom<u64>>(row: &SqliteRow, column: usize) -> Result<T> {
     unsigned(row, column)?.try_into().map_err(|_| bad(row, column, "a number is too large"))
 }
 
-fn optional(row: &SqliteRow, column: usize) -> Result<Option<u64>> {
+pub(super) fn optional(row: &SqliteRow, column: usize) -> Result<Option<u64>> {
     match row.try_get::<Option<i64>, _>(column)? {
         None => Ok(None),
         Some(_) => unsigned(row, column).map(Some),

@@ -13,12 +13,12 @@ use crate::store::{
 };
 
 /// A transaction that has the database to itself from its beginning on. If it is dropped nothing of it was done.
-async fn begin(writer: &SqlitePool, faults: &Faults) -> Result<Transaction<'static, Sqlite>> {
+pub(super) async fn begin(writer: &SqlitePool, faults: &Faults) -> Result<Transaction<'static, Sqlite>> {
     faults.point()?;
     Ok(writer.begin_with("BEGIN IMMEDIATE").await?)
 }
 
-async fn end(transaction: Transaction<'static, Sqlite>, faults: &Faults) -> Result<()> {
+pub(super) async fn end(transaction: Transaction<'static, Sqlite>, faults: &Faults) -> Result<()> {
     faults.point()?;
     transaction.commit().await?;
     faults.point()
@@ -211,11 +211,11 @@ fn ends(range: Range) -> Result<(i64, i64)> {
     Ok((int(range.start().0)?, int(range.end().0)?))
 }
 
-fn one(rows: u64, why: impl FnOnce() -> String) -> Result<()> {
+pub(super) fn one(rows: u64, why: impl FnOnce() -> String) -> Result<()> {
     if rows == 1 { Ok(()) } else { Err(StoreError::conflict(why())) }
 }
 
-fn shortened(reason: &str) -> &str {
+pub(super) fn shortened(reason: &str) -> &str {
     &reason[..reason.floor_char_boundary(REASON_BYTES)]
 }
 
@@ -352,8 +352,10 @@ pub(super) async fn purge(
         Kept::Nothing => 2,
     };
     let mut transaction = begin(writer, faults).await?;
-    let sql = "UPDATE jobs SET purged = ?1 WHERE id IN (SELECT id FROM jobs WHERE purged < ?1 AND ended < ?2 LIMIT ?3) \
-               RETURNING id";
+    // The roots of a sequence's batches are merged first.
+    let sql = "UPDATE jobs SET purged = ?1 WHERE id IN (SELECT id FROM jobs WHERE purged < ?1 AND ended < ?2 \
+               AND (?1 < 2 OR NOT EXISTS (SELECT 1 FROM batches b JOIN sequences s ON s.number = b.sequence \
+               WHERE b.job = jobs.id AND s.root IS NULL)) LIMIT ?3) RETURNING id";
     let query = sqlx::query(sql).bind(level).bind(int(before.0)?).bind(limit.min(PAGE));
     let mut jobs = Vec::new();
     for row in query.fetch_all(&mut *transaction).await? {

@@ -250,6 +250,15 @@ impl SignedTransaction {
     /// The largest encoding in bytes: that of a withdrawal.
     pub const MAX_BYTES: usize = 1 + 4 + 4 + 8 + 16 + 20 + SIGNATURE_BYTES;
 
+    /// Bytes of an encoding that begins with this kind; `None` for kinds that are not signed.
+    pub fn encoded_bytes(kind: u8) -> Option<usize> {
+        match kind {
+            kind::TRANSFER => Some(1 + 4 + 4 + 4 + 8 + 16 + SIGNATURE_BYTES),
+            kind::WITHDRAWAL => Some(Self::MAX_BYTES),
+            _ => None,
+        }
+    }
+
     /// `None` for a transaction that takes no signature.
     pub fn new(transaction: Transaction, signature: Signature) -> Option<Self> {
         transaction.is_signed().then_some(Self { transaction, signature })
@@ -392,6 +401,7 @@ mod tests {
     fn signed_transactions_round_trip_strictly() {
         for signed in samples() {
             let bytes = signed.to_bytes();
+            assert_eq!(SignedTransaction::encoded_bytes(bytes[0]), Some(bytes.len()));
             assert!(bytes.len() <= SignedTransaction::MAX_BYTES);
             assert_eq!(SignedTransaction::from_bytes(&bytes).expect("it was just encoded"), signed);
             assert_strict(&bytes, SignedTransaction::from_bytes, SignedTransaction::to_bytes);
