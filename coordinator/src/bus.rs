@@ -28,6 +28,13 @@ pub enum News {
         /// Its steps.
         steps: u64,
     },
+    /// A batch of the sequencer became a job.
+    BatchHandedOver {
+        /// Which job.
+        job: u64,
+        /// The batch's number.
+        batch: u64,
+    },
     /// A segment was handed out.
     SegmentAssigned {
         /// Of which job.
@@ -96,6 +103,7 @@ impl News {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::JobAccepted { .. } => "job_accepted",
+            Self::BatchHandedOver { .. } => "batch_handed_over",
             Self::SegmentAssigned { .. } => "segment_assigned",
             Self::RangeVerified { .. } => "range_verified",
             Self::RangeMerged { .. } => "range_merged",
@@ -110,6 +118,7 @@ impl News {
     pub fn job(&self) -> Option<u64> {
         match self {
             Self::JobAccepted { job, .. }
+            | Self::BatchHandedOver { job, .. }
             | Self::SegmentAssigned { job, .. }
             | Self::RangeVerified { job, .. }
             | Self::RangeMerged { job, .. }

@@ -3,17 +3,19 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use crowdfold_fold::{Job, StepFunction};
 use crowdfold_programs::{Builtin, Plan, PlanError, Program as _};
-use crowdfold_sched::{JobSpec, Millis, limits};
+use crowdfold_sched::{JobId, JobSpec, Millis, limits};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use crate::bus::{Bus, News};
-use crate::catalog::Entry;
+use crate::catalog::{Catalog, Entry};
 use crate::chance::{self, NoRandomness};
 use crate::hub::{Clock, Command};
+use crate::sequencer::{self, BatchJob, JobSink};
 use crate::settings::ChainSettings;
 use crate::store::{Accepted, Client, IdempotencyKey, JobWriter, NewJob, Storage, Store as _, StoreError};
 
@@ -40,7 +42,7 @@ pub struct Order {
     /// Place among the client's jobs: lower ones come first. `None` for the job's number.
     pub height: Option<u64>,
     /// So that a repeated order gives the same job.
-    pub key: Option<String>,
+    pub key: Option<IdempotencyKey>,
 }
 
 /// Why a job was not accepted.
@@ -97,13 +99,12 @@ impl Jobs {
             return Err(JobError::Draining(order.entry.name.clone()));
         }
         let store = &self.storage.store;
-        let key = order.key.as_ref().map(|key| self.key(&order, key, &bytes)).transpose()?;
-        if let Some(key) = &key
+        if let Some(key) = &order.key
             && let Some(job) = store.job_of_key(order.client.id, key).await?
         {
             return Ok(Accepted::Before(job));
         }
-        let job = self.execute(order, key, &bytes).await?;
+        let job = self.execute(order, &bytes).await?;
         let accepted = store.add_job(&job).await?;
         if let Accepted::New(id) = accepted
             && let Some(stored) = store.job(id).await?
@@ -116,17 +117,7 @@ impl Jobs {
         Ok(accepted)
     }
 
-    /// A key stands for the whole order.
-    fn key(&self, order: &Order, key: &str, bytes: &[u8]) -> Result<IdempotencyKey, JobError> {
-        if key.is_empty() || key.len() > KEY_BYTES {
-            return Err(JobError::Key);
-        }
-        let mut digest = Sha256::new_with_prefix(order.entry.name.as_bytes());
-        digest.update(bytes);
-        Ok(IdempotencyKey { key: key.to_owned(), body: digest.finalize().into() })
-    }
-
-    async fn execute(&self, order: Order, key: Option<IdempotencyKey>, bytes: &[u8]) -> Result<NewJob, JobError> {
+    async fn execute(&self, order: Order, bytes: &[u8]) -> Result<NewJob, JobError> {
         let entry = &order.entry;
         let program = entry.parameters.prover().step().clone();
         let plan: Plan<_> = program.plan(bytes)?;
@@ -161,8 +152,48 @@ impl Jobs {
             height: order.height.unwrap_or(id.0),
         };
         let (program, parameters, cost) = (entry.name.clone(), entry.id, entry.rows);
-        let submitted = self.clock.now();
+        let (submitted, key) = (self.clock.now(), order.key);
         Ok(NewJob { data, spec, name, program, parameters, cost, start, end, submitted, key })
+    }
+}
+
+/// The idempotency key of a client for an order: it stands for the program and the job's bytes.
+///
+/// # Errors
+/// [`JobError::Key`].
+pub fn key(key: String, program: &str, bytes: &[u8]) -> Result<IdempotencyKey, JobError> {
+    if key.is_empty() || key.len() > KEY_BYTES {
+        return Err(JobError::Key);
+    }
+    let mut digest = Sha256::new_with_prefix(program.as_bytes());
+    digest.update(bytes);
+    Ok(IdempotencyKey { key, body: digest.finalize().into() })
+}
+
+/// Makes jobs of the sequencer's batches.
+#[derive(Clone, Debug)]
+pub struct Batches {
+    /// The entrance for jobs.
+    pub jobs: Jobs,
+    /// Programs.
+    pub catalog: Catalog,
+}
+
+#[async_trait]
+impl JobSink for Batches {
+    async fn accept(&self, batch: BatchJob) -> Result<JobId, Box<dyn std::error::Error + Send + Sync>> {
+        let unknown = || format!("there are no parameters of the program `{}`", batch.program);
+        let entry = self.catalog.named(&batch.program).cloned().ok_or_else(unknown)?;
+        let client = sequencer::client(&self.jobs.storage, &self.jobs.clock).await?;
+        let (name, key, height) = (Some(batch.name), Some(batch.key), Some(batch.number));
+        let order = Order { client, entry, name, deadline: None, bounty: None, height, key };
+        match self.jobs.accept(order, batch.bytes).await? {
+            Accepted::New(job) => {
+                self.jobs.bus.publish(News::BatchHandedOver { job: job.0, batch: batch.number });
+                Ok(job)
+            }
+            Accepted::Before(job) => Ok(job),
+        }
     }
 }
 

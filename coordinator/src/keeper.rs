@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::hub::{Clock, Command, View};
-use crate::metrics::{Metrics, State, set};
+use crate::metrics::{Decision, Metrics, State, set};
+use crate::sequencer::Sequencer;
 use crate::settings::RetentionSettings;
 use crate::store::{Storage, Store as _};
 
@@ -34,6 +35,8 @@ pub struct Keeper {
     pub view: watch::Receiver<Arc<View>>,
     /// Whose inbox is looked at.
     pub hub: mpsc::Sender<Command>,
+    /// The sequencer, where there is one.
+    pub sequencer: Option<Sequencer>,
     /// Where it is put.
     pub metrics: Metrics,
     /// The time.
@@ -71,6 +74,9 @@ impl Keeper {
         set(&self.metrics.leases, view.stats.leases as u64);
         set(&self.metrics.unverified, view.stats.unverified as u64);
         set(&self.metrics.hub_inbox, (self.hub.max_capacity() - self.hub.capacity()) as u64);
+        if let Some(sequencer) = &self.sequencer {
+            self.look_at_sequencer(sequencer);
+        }
         match rustix::fs::statvfs(&self.data) {
             Ok(disk) => {
                 let free = disk.f_bavail.saturating_mul(disk.f_frsize);
@@ -80,6 +86,17 @@ impl Keeper {
                 set(&self.metrics.disk_free_bytes, free);
             }
             Err(error) => tracing::warn!(%error, "the disk can't be asked how full it is"),
+        }
+    }
+
+    fn look_at_sequencer(&self, sequencer: &Sequencer) {
+        let view = sequencer.view();
+        let waited = view.oldest.map_or(0, |oldest| self.clock.now().0.saturating_sub(oldest));
+        set(&self.metrics.pending, view.pending);
+        set(&self.metrics.oldest_pending_seconds, waited / 1000);
+        set(&self.metrics.head_batch, view.snapshot.head().batch);
+        for (&decision, &count) in &view.decided {
+            set(&self.metrics.decided.get_or_create(&Decision { decision }), count);
         }
     }
 

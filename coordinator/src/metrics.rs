@@ -114,6 +114,13 @@ pub struct Route {
     pub route: String,
 }
 
+/// A label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Decision {
+    /// `accepted`, `duplicate`, or why a transaction is not accepted.
+    pub decision: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Build {
     version: &'static str,
@@ -182,6 +189,14 @@ pub struct Metrics {
     pub database_bytes: Gauge,
     /// Free bytes where the data folder is.
     pub disk_free_bytes: Gauge,
+    /// Transactions that wait.
+    pub pending: Gauge,
+    /// Seconds for which the oldest of them has waited.
+    pub oldest_pending_seconds: Gauge,
+    /// The last batch.
+    pub head_batch: Gauge,
+    /// Transactions by what was decided in this run.
+    pub decided: Family<Decision, Gauge>,
 }
 
 impl Default for Metrics {
@@ -217,6 +232,10 @@ impl Metrics {
             unverified: Gauge::default(),
             database_bytes: Gauge::default(),
             disk_free_bytes: Gauge::default(),
+            pending: Gauge::default(),
+            oldest_pending_seconds: Gauge::default(),
+            head_batch: Gauge::default(),
+            decided: Family::default(),
         };
         metrics.registry = Arc::new(metrics.registry());
         metrics
@@ -246,6 +265,11 @@ impl Metrics {
         registry.register("proofs_unverified", "Proofs that wait for verification", self.unverified.clone());
         registry.register("database_bytes", "Bytes of the database", self.database_bytes.clone());
         registry.register("disk_free_bytes", "Free bytes where the data folder is", self.disk_free_bytes.clone());
+        registry.register("sequencer_pending", "Transactions that wait", self.pending.clone());
+        let oldest = self.oldest_pending_seconds.clone();
+        registry.register("sequencer_oldest_pending_seconds", "Age of the oldest of them", oldest);
+        registry.register("sequencer_head_batch", "The last batch", self.head_batch.clone());
+        registry.register("sequencer_decided", "Transactions by decision in this run", self.decided.clone());
         let build = Family::<Build, Gauge>::default();
         build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("build_info", "The version that runs", build);

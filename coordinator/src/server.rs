@@ -8,15 +8,16 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::bus::{Bus, LocalBus};
+use crate::bus::{Bus, Heard, Listener, LocalBus, News, Numbered};
 use crate::catalog::Catalog;
 use crate::http::access::Limiter;
 use crate::http::{self, App, Pace, Room};
 use crate::hub::{Around, Clock, Hub, HubError, INBOX};
-use crate::jobs::Jobs;
+use crate::jobs::{Batches, Jobs};
 use crate::keeper::Keeper;
 use crate::listen;
 use crate::metrics::Metrics;
+use crate::sequencer::{self, Folding, Sequencer, SequencerError, Service};
 use crate::settings::{BadSetting, Settings};
 use crate::store::{self, Storage, Store as _, StoreError};
 use crate::ws::{Gateway, Register};
@@ -30,6 +31,12 @@ pub enum ServerError {
     /// Its folder.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Its sequencer.
+    #[error(transparent)]
+    Sequencer(#[from] SequencerError),
+    /// Its sequencer's program.
+    #[error("the sequencer needs parameters of the program `{0}`: make them, or turn it off")]
+    Program(String),
     /// Its jobs.
     #[error(transparent)]
     Hub(#[from] HubError),
@@ -56,6 +63,8 @@ pub struct Server {
     hub: JoinHandle<Result<(), HubError>>,
     http: JoinHandle<()>,
     keeper: JoinHandle<()>,
+    /// It goes on for ever where there is no sequencer.
+    sequencing: JoinHandle<Result<(), SequencerError>>,
 }
 
 impl Server {
@@ -95,24 +104,33 @@ impl Server {
             metrics: metrics.clone(),
             links: AtomicU64::new(1),
         });
+        let chain = settings.chain.clone();
+        let jobs = Jobs { storage: Arc::clone(&storage), hub: to_hub.clone(), bus: Arc::clone(&bus), clock, chain };
+        let (sequencer, sequencing) = match settings.sequencer.enabled {
+            true => {
+                let (sequencer, service) = sequencer(&settings, &jobs, &catalog).await?;
+                tokio::spawn(tell_of_ends(sequencer.clone(), bus.listen(None)));
+                (Some(sequencer), tokio::spawn(service.run()))
+            }
+            false => (None, tokio::spawn(std::future::pending())),
+        };
         let keeper = Keeper {
             storage: Arc::clone(&storage),
             data: settings.server.data.clone(),
             settings: settings.retention.clone(),
             view: view.clone(),
-            hub: to_hub.clone(),
+            hub: to_hub,
+            sequencer: sequencer.clone(),
             metrics: metrics.clone(),
             clock,
         };
         let keeper = tokio::spawn(keeper.run());
-        let chain = settings.chain.clone();
-        let jobs = Jobs { storage: Arc::clone(&storage), hub: to_hub, bus: Arc::clone(&bus), clock, chain };
         let (limiter, room) = (Limiter::new(&settings.requests), Room::new(&settings));
         let (requests, settings) = (settings.requests.clone(), Arc::new(settings));
         let counts = metrics.clone();
-        let app = App { gateway, jobs, catalog, view, bus, pace, metrics, settings, limiter, room };
+        let app = App { gateway, jobs, sequencer, catalog, view, bus, pace, metrics, settings, limiter, room };
         let http = tokio::spawn(listen::serve(listener, http::app(app), requests, counts));
-        Ok(Self { address, storage, hub, http, keeper })
+        Ok(Self { address, storage, hub, http, keeper, sequencing })
     }
 
     /// Runs until a part of it fails.
@@ -125,6 +143,7 @@ impl Server {
             hub = self.hub => Ok(hub.map_err(part)??),
             http = self.http => http.map_err(part),
             keeper = self.keeper => keeper.map_err(part),
+            sequencing = self.sequencing => Ok(sequencing.map_err(part)??),
         }
     }
 
@@ -133,7 +152,34 @@ impl Server {
         self.http.abort();
         self.hub.abort();
         self.keeper.abort();
+        self.sequencing.abort();
         // All have ended once these return; that they were aborted is what was wanted.
-        _ = (self.http.await, self.hub.await, self.keeper.await);
+        _ = (self.http.await, self.hub.await, self.keeper.await, self.sequencing.await);
+    }
+}
+
+/// The sequencer that settings ask for.
+async fn sequencer(settings: &Settings, jobs: &Jobs, catalog: &Catalog) -> Result<(Sequencer, Service), ServerError> {
+    let program = &settings.sequencer.program;
+    let entry = catalog.named(program).ok_or_else(|| ServerError::Program(program.clone()))?;
+    let started = Sequencer::start(sequencer::Options {
+        settings: settings.sequencer.clone(),
+        accounts: settings.sequencer.accounts_in(&settings.server.data),
+        settlement: (settings.chain.id, settings.chain.contract),
+        storage: Arc::clone(&jobs.storage),
+        clock: jobs.clock,
+        jobs: Arc::new(Batches { jobs: jobs.clone(), catalog: catalog.clone() }),
+        merge: Arc::new(Folding(Arc::clone(entry))),
+    });
+    Ok(started.await?)
+}
+
+/// Tells the sequencer when jobs end, which are perhaps those of its batches.
+async fn tell_of_ends(sequencer: Sequencer, mut listener: Listener) {
+    while let Some(heard) = listener.next().await {
+        match heard {
+            Heard::News(Numbered { news, .. }) if !matches!(*news, News::JobEnded { .. }) => {}
+            _ => sequencer.job_ended(),
+        }
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 use tracing_subscriber::EnvFilter;
 
+use crate::sequencer;
 use crate::store::Retention;
 
 /// All settings.
@@ -31,6 +32,8 @@ pub struct Settings {
     pub prices: PriceSettings,
     /// How long things are kept.
     pub retention: RetentionSettings,
+    /// The sequencer of the rollup.
+    pub sequencer: sequencer::Settings,
     /// What it says about itself.
     pub logs: LogSettings,
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crowdfold_coordinator::sequencer::{SequencerError, backup_accounts};
 use crowdfold_coordinator::store::{self, Storage};
 use serde_json::json;
 
@@ -53,8 +54,13 @@ pub(crate) async fn backup(backup: &Backup, json: bool) -> anyhow::Result<()> {
             (answer["folder"].as_str().unwrap_or(name).to_owned(), answer["bytes"].as_u64().unwrap_or(0))
         }
         (Some(to), ..) => {
-            let storage = Storage::open(&backup.data.used_folder()?, store::Options::default()).await?;
-            let copied = storage.backup(to).await;
+            let folder = backup.data.used_folder()?;
+            let accounts = backup.data.settings()?.sequencer.accounts_in(&folder);
+            let storage = Storage::open(&folder, store::Options::default()).await?;
+            let copied = match accounts.exists() {
+                true => storage.backup_with(to, backup_accounts(&accounts, to)).await,
+                false => storage.backup(to).await.map_err(SequencerError::from),
+            };
             storage.close().await;
             (to.display().to_string(), copied?)
         }

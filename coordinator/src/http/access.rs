@@ -114,6 +114,11 @@ fn address(app: &App, request: &Request) -> Option<IpAddr> {
     request.headers().get(header)?.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
 }
 
+/// Lets only administrators through.
+pub(super) async fn admin(_: Admin, request: Request, next: Next) -> Response {
+    next.run(request).await
+}
+
 /// Limits, counts and times requests.
 // It is measured how long they take.
 #[allow(clippy::disallowed_methods)]

@@ -187,8 +187,13 @@ pub(super) async fn backup(State(app): State<App>, _: Admin, Form(body): Form<Ba
     }
     let folder = app.settings.backups().join(name);
     // It goes on if whoever asked does not wait.
-    let (storage, to) = (app.gateway.storage.clone(), folder.clone());
-    let copied = tokio::spawn(async move { storage.backup(&to).await }).await;
-    let bytes = copied.map_err(|_| HttpError::stopping())??;
+    let (storage, sequencer, to) = (app.gateway.storage.clone(), app.sequencer.clone(), folder.clone());
+    let copied = tokio::spawn(async move {
+        match sequencer {
+            Some(sequencer) => Ok(sequencer.backup(&to).await?),
+            None => Ok::<_, HttpError>(storage.backup(&to).await?),
+        }
+    });
+    let bytes = copied.await.map_err(|_| HttpError::stopping())??;
     Ok(Json(MadeBody { folder: folder.display().to_string(), bytes }))
 }

@@ -66,7 +66,7 @@ impl Stream {
 /// What happens, as server-sent events.
 ///
 /// The first event is a `snapshot`: what `/v1/status` says. Then follow, as JSON with a `kind`: `job_accepted`,
-/// `segment_assigned`, `range_verified`, `range_merged`, `job_ended`, `proof_refused`, `prover_joined`, `prover_left`.
+/// `batch_handed_over`, `segment_assigned`, `range_verified`, `range_merged`, `job_ended`, `proof_refused`, `prover_joined`, `prover_left`.
 /// A reader that comes back with `Last-Event-ID` misses nothing of the last 8192 events, or gets a `snapshot` again, and so
 /// does one that is too slow.
 #[utoipa::path(

@@ -112,6 +112,7 @@ pub(super) async fn submit(
     let key = key.transpose().map_err(|_| HttpError::Bad("an idempotency key is text".into()))?;
     let _room = app.room.jobs.acquire().await.map_err(|_| HttpError::stopping())?;
     let bytes = job_bytes(&app, &entry, &headers, body).await?;
+    let key = key.map(|key| crate::jobs::key(key, &entry.name, &bytes)).transpose()?;
     let now = app.gateway.clock.now();
     let deadline = query.deadline_s.map(|seconds| Millis(now.0.saturating_add(seconds.saturating_mul(1000))));
     let order = Order { client, entry, name: None, deadline, bounty: query.bounty, height: query.height, key };

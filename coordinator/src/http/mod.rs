@@ -16,6 +16,7 @@ mod pace;
 mod programs;
 mod proofs;
 mod provers;
+mod rollup;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,7 @@ use crate::hub::View;
 use crate::jobs::Jobs;
 use crate::listen::Counted;
 use crate::metrics::Metrics;
+use crate::sequencer::Sequencer;
 use crate::settings::Settings;
 use crate::ws::{self, Gateway};
 
@@ -58,6 +60,8 @@ pub struct App {
     pub gateway: Arc<Gateway>,
     /// The entrance for jobs.
     pub jobs: Jobs,
+    /// The sequencer, where there is one.
+    pub sequencer: Option<Sequencer>,
     /// Programs.
     pub catalog: Catalog,
     /// How things are.
@@ -132,7 +136,12 @@ fn routes() -> OpenApiRouter<App> {
 pub fn app(app: App) -> Router {
     let requests = &app.settings.requests;
     let (pause, answer) = (Duration::from_secs(requests.body_pause_s), Duration::from_secs(requests.answer_s));
-    let (router, openapi) = routes().split_for_parts();
+    let mut routes = routes();
+    if let Some(sequencer) = &app.sequencer {
+        let admin = rollup::admin_routes(sequencer).layer(from_fn_with_state(app.clone(), access::admin));
+        routes = routes.merge(rollup::routes().merge(admin).with_state(sequencer.clone()));
+    }
+    let (router, openapi) = routes.split_for_parts();
     router
         .route("/v1/prove", get(prove))
         .merge(docs::routes(openapi))

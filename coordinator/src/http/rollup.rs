@@ -1,12 +1,11 @@
 //! The sequencer for wallets, explorers and operators (`docs/guide/sequencer.md`).
 
+use axum::Json;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use bytes::Bytes;
 use crowdfold_fold::Fr;
 use crowdfold_programs::rollup::{Deposit, Request, SignedTransaction};
@@ -16,7 +15,14 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::HttpError;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::error::{ErrorBody, HttpError};
+use super::extract::{Form, Path, Query};
+use super::jobs::read;
+use super::{OCTETS, PAGE};
 use crate::sequencer::{AccountName, Answer as Decided, Offered, Refused, Sequencer, SequencerError, Unanswered};
 use crate::store::{
     BatchState, DepositConflict, Place, StoredBatch, StoredSequence, TransactionHash, TransactionReceipt,
@@ -26,8 +32,6 @@ use crate::store::{
 const TRANSACTION_BYTES: usize = 1_024;
 /// Bytes of what is around them.
 const REQUEST_BYTES: usize = 4_096;
-/// Batches or sequences on a page.
-const PAGE: u32 = 100;
 /// Transactions that a thread decodes in one go.
 const CHUNK: usize = 16;
 
@@ -41,46 +45,56 @@ impl From<Unanswered> for HttpError {
 
 impl From<SequencerError> for HttpError {
     fn from(error: SequencerError) -> Self {
+        if let SequencerError::Store(error) = error {
+            return error.into();
+        }
         tracing::error!(%error, "the sequencer fails");
         Self::Unavailable("the sequencer can't read this now".into())
     }
 }
 
-fn body_limit(sequencer: &Sequencer) -> DefaultBodyLimit {
-    DefaultBodyLimit::max(REQUEST_BYTES + TRANSACTION_BYTES * sequencer.settings().request_transactions)
+fn body_limit(sequencer: &Sequencer) -> usize {
+    REQUEST_BYTES + TRANSACTION_BYTES * sequencer.settings().request_transactions
 }
 
 /// What anybody may do.
-pub fn routes(sequencer: Sequencer) -> Router {
-    Router::new()
-        .route("/v1/rollup/transactions", post(submit))
-        .route("/v1/rollup/transactions/{hash}", get(transaction))
-        .route("/v1/rollup/accounts/{name}", get(account))
-        .route("/v1/rollup/state", get(state))
-        .route("/v1/rollup/batches", get(batches))
-        .route("/v1/rollup/batches/{number}", get(batch))
-        .route("/v1/rollup/batches/{number}/data", get(batch_data))
-        .route("/v1/rollup/sequences", get(sequences))
-        .route("/v1/rollup/sequences/{number}", get(sequence))
-        .route("/v1/rollup/sequences/{number}/proof", get(sequence_proof))
-        .layer(body_limit(&sequencer))
-        .with_state(sequencer)
+pub(super) fn routes() -> OpenApiRouter<Sequencer> {
+    OpenApiRouter::new()
+        .routes(routes!(submit))
+        .routes(routes!(transaction))
+        .routes(routes!(account))
+        .routes(routes!(state))
+        .routes(routes!(batches))
+        .routes(routes!(batch))
+        .routes(routes!(batch_data))
+        .routes(routes!(sequences))
+        .routes(routes!(sequence))
+        .routes(routes!(sequence_proof))
 }
 
 /// What only administrators may do: the caller sees to that.
-pub fn admin_routes(sequencer: Sequencer) -> Router {
-    Router::new()
-        .route("/v1/rollup/deposits", post(deposits))
-        .route("/v1/rollup/seal", post(seal))
-        .layer(body_limit(&sequencer))
-        .with_state(sequencer)
+pub(super) fn admin_routes(sequencer: &Sequencer) -> OpenApiRouter<Sequencer> {
+    let limit = DefaultBodyLimit::max(body_limit(sequencer));
+    OpenApiRouter::new().routes(routes!(deposits)).routes(routes!(seal)).layer(limit)
 }
 
 /// A transaction, or why it is none.
 type Sent = Result<Offered, Refused>;
 
-async fn submit(State(sequencer): State<Sequencer>, headers: HeaderMap, body: Bytes) -> Answer {
-    let binary = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/octet-stream");
+/// Send signed transactions.
+///
+/// A transaction in JSON, a list of them, a file of them, or encodings one behind the other. Each has its own result in
+/// `results`, in order: a receipt, or `status` `refused` with a code in `error`. One that has a receipt is not lost; the
+/// same one again gets its receipt again.
+#[utoipa::path(
+    post, path = "/v1/rollup/transactions", tag = "rollup",
+    request_body(content((Object = "application/json"), (Vec<u8> = "application/octet-stream"))),
+    responses((status = 200, body = Object), (status = 400, body = ErrorBody), (status = 413, body = ErrorBody),
+        (status = 503, body = ErrorBody)),
+)]
+pub(super) async fn submit(State(sequencer): State<Sequencer>, headers: HeaderMap, body: Body) -> Answer {
+    let body = read(body, body_limit(&sequencer)).await?;
+    let binary = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == OCTETS);
     let (domain, limit) = (sequencer.domain(), sequencer.settings().request_transactions);
     let read = move || if binary { read_binary(&body, domain, limit) } else { read_json(&body, domain, limit) };
     let read = tokio::task::spawn_blocking(read).await;
@@ -203,7 +217,14 @@ fn receipt_json(receipt: &TransactionReceipt) -> Value {
     shown
 }
 
-async fn transaction(State(sequencer): State<Sequencer>, Path(hash): Path<String>) -> Answer {
+/// The receipt of a transaction.
+///
+/// `status` is `pending`, `included` in a batch, `proved`, or `dropped` with a `reason`.
+#[utoipa::path(
+    get, path = "/v1/rollup/transactions/{hash}", tag = "rollup", params(("hash", description = "0x and 64 digits")),
+    responses((status = 200, body = Object), (status = 404, body = ErrorBody)),
+)]
+pub(super) async fn transaction(State(sequencer): State<Sequencer>, Path(hash): Path<String>) -> Answer {
     let mut bytes = [0; 32];
     hex::decode_to_slice(hash.strip_prefix("0x").unwrap_or(&hash), &mut bytes)
         .map_err(|_| HttpError::Bad("the name of a transaction is 0x and 64 hexadecimal digits".into()))?;
@@ -211,7 +232,13 @@ async fn transaction(State(sequencer): State<Sequencer>, Path(hash): Path<String
     Ok(Json(receipt_json(&found.ok_or(HttpError::NotFound("transaction"))?)))
 }
 
-async fn account(State(sequencer): State<Sequencer>, Path(name): Path<String>) -> Answer {
+/// An account after the last sealed batch, with its Merkle path.
+#[utoipa::path(
+    get, path = "/v1/rollup/accounts/{name}", tag = "rollup",
+    params(("name", description = "its index, or the 64 hexadecimal digits of its key")),
+    responses((status = 200, body = Object), (status = 404, body = ErrorBody)),
+)]
+pub(super) async fn account(State(sequencer): State<Sequencer>, Path(name): Path<String>) -> Answer {
     let expected = || HttpError::Bad("an account is named by its index below 2^24 or its key of 64 digits".into());
     let name = AccountName::parse(&name).ok_or_else(expected)?;
     let found = match sequencer.account(name).await {
@@ -224,7 +251,9 @@ async fn account(State(sequencer): State<Sequencer>, Path(name): Path<String>) -
     })))
 }
 
-async fn state(State(sequencer): State<Sequencer>) -> Answer {
+/// The state after the last sealed batch, what waits, and what is taken.
+#[utoipa::path(get, path = "/v1/rollup/state", tag = "rollup", responses((status = 200, body = Object)))]
+pub(super) async fn state(State(sequencer): State<Sequencer>) -> Answer {
     let (view, counts) = (sequencer.view(), sequencer.storage().store.sequencer_counts().await?);
     let (head, settings, (chain_id, contract)) = (*view.snapshot.head(), sequencer.settings(), sequencer.settlement());
     let state = head.state;
@@ -250,9 +279,10 @@ async fn state(State(sequencer): State<Sequencer>) -> Answer {
 }
 
 /// Where a page begins.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct Page {
+pub(super) struct Page {
+    /// Only those before this one.
     before: Option<u64>,
 }
 
@@ -278,7 +308,11 @@ fn batch_json(batch: &StoredBatch) -> Value {
     })
 }
 
-async fn batches(State(sequencer): State<Sequencer>, Query(at): Query<Page>) -> Answer {
+/// Batches, the newest first.
+#[utoipa::path(
+    get, path = "/v1/rollup/batches", tag = "rollup", params(Page), responses((status = 200, body = Object)),
+)]
+pub(super) async fn batches(State(sequencer): State<Sequencer>, Query(at): Query<Page>) -> Answer {
     let found = sequencer.storage().store.batches(at.before, PAGE).await?;
     Ok(page("batches", &found, |batch| batch.number, batch_json))
 }
@@ -287,15 +321,25 @@ async fn find_batch(sequencer: &Sequencer, number: u64) -> Answer<StoredBatch> {
     sequencer.storage().store.batch(number).await?.ok_or(HttpError::NotFound("batch"))
 }
 
-async fn batch(State(sequencer): State<Sequencer>, Path(number): Path<u64>) -> Answer {
+/// A batch.
+#[utoipa::path(
+    get, path = "/v1/rollup/batches/{number}", tag = "rollup",
+    responses((status = 200, body = Object), (status = 404, body = ErrorBody)),
+)]
+pub(super) async fn batch(State(sequencer): State<Sequencer>, Path(number): Path<u64>) -> Answer {
     Ok(Json(batch_json(&find_batch(&sequencer, number).await?)))
 }
 
 fn bytes_answer(bytes: Bytes) -> Response {
-    ([(CONTENT_TYPE, "application/octet-stream")], Body::from(bytes)).into_response()
+    ([(CONTENT_TYPE, OCTETS)], Body::from(bytes)).into_response()
 }
 
-async fn batch_data(State(sequencer): State<Sequencer>, Path(number): Path<u64>) -> Answer<Response> {
+/// The data of a batch, as it goes to the chain.
+#[utoipa::path(
+    get, path = "/v1/rollup/batches/{number}/data", tag = "rollup",
+    responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = ErrorBody)),
+)]
+pub(super) async fn batch_data(State(sequencer): State<Sequencer>, Path(number): Path<u64>) -> Answer<Response> {
     let batch = find_batch(&sequencer, number).await?;
     let blobs = &sequencer.storage().blobs;
     Ok(bytes_answer(blobs.whole(batch.data_blob(), batch.data_bytes, batch.data_hash).await?))
@@ -316,7 +360,11 @@ fn sequence_json(sequence: &StoredSequence) -> Value {
     })
 }
 
-async fn sequences(State(sequencer): State<Sequencer>, Query(at): Query<Page>) -> Answer {
+/// Sequences of batches whose proofs become one, the newest first.
+#[utoipa::path(
+    get, path = "/v1/rollup/sequences", tag = "rollup", params(Page), responses((status = 200, body = Object)),
+)]
+pub(super) async fn sequences(State(sequencer): State<Sequencer>, Query(at): Query<Page>) -> Answer {
     let found = sequencer.storage().store.sequences(at.before, PAGE).await?;
     Ok(page("sequences", &found, |sequence| sequence.number, sequence_json))
 }
@@ -325,33 +373,57 @@ async fn find_sequence(sequencer: &Sequencer, number: u64) -> Answer<StoredSeque
     sequencer.storage().store.sequence(number).await?.ok_or(HttpError::NotFound("sequence"))
 }
 
-async fn sequence(State(sequencer): State<Sequencer>, Path(number): Path<u64>) -> Answer {
+/// A sequence.
+#[utoipa::path(
+    get, path = "/v1/rollup/sequences/{number}", tag = "rollup",
+    responses((status = 200, body = Object), (status = 404, body = ErrorBody)),
+)]
+pub(super) async fn sequence(State(sequencer): State<Sequencer>, Path(number): Path<u64>) -> Answer {
     Ok(Json(sequence_json(&find_sequence(&sequencer, number).await?)))
 }
 
-async fn sequence_proof(State(sequencer): State<Sequencer>, Path(number): Path<u64>) -> Answer<Response> {
+/// The root proof of a sequence.
+#[utoipa::path(
+    get, path = "/v1/rollup/sequences/{number}/proof", tag = "rollup",
+    responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = ErrorBody)),
+)]
+pub(super) async fn sequence_proof(State(sequencer): State<Sequencer>, Path(number): Path<u64>) -> Answer<Response> {
     let sequence = find_sequence(&sequencer, number).await?;
     let (root, ..) = sequence.root.ok_or(HttpError::NotFound("root proof yet"))?;
     Ok(bytes_answer(sequencer.storage().blobs.proof(root).await?))
 }
 
 /// Deposits of the contract's queue.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Deposits {
+pub(super) struct Deposits {
     /// The number of the first one; the others follow.
     first: u64,
+    /// The deposits.
     deposits: Vec<DepositForm>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A deposit.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct DepositForm {
+    /// Whose it becomes.
+    #[schema(value_type = String)]
     key: KeyText,
+    /// How much, in decimal digits.
+    #[schema(value_type = String)]
     amount: Amount,
 }
 
-async fn deposits(State(sequencer): State<Sequencer>, Json(sent): Json<Deposits>) -> Answer {
+/// Add deposits of the contract's queue.
+///
+/// Their numbers follow each other without a gap. Those that were added before are not added again.
+#[utoipa::path(
+    post, path = "/v1/rollup/deposits", tag = "rollup", request_body = Deposits,
+    responses((status = 200, body = Object), (status = 403, body = ErrorBody), (status = 409, body = ErrorBody)),
+    security(("token" = [])),
+)]
+pub(super) async fn deposits(State(sequencer): State<Sequencer>, Form(sent): Form<Deposits>) -> Answer {
     check_number(sent.deposits.len(), sequencer.settings().request_transactions)?;
     let mut deposits = Vec::with_capacity(sent.deposits.len());
     for (number, form) in (sent.first..).zip(&sent.deposits) {
@@ -370,15 +442,20 @@ async fn deposits(State(sequencer): State<Sequencer>, Json(sent): Json<Deposits>
 }
 
 /// What is to be sealed.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct Seal {
+pub(super) struct Seal {
     /// Whether to close the sequence too.
     #[serde(default)]
     close: bool,
 }
 
-async fn seal(State(sequencer): State<Sequencer>, Query(wanted): Query<Seal>) -> Answer {
+/// Seal a batch of what waits now, and close the sequence if that is wanted.
+#[utoipa::path(
+    post, path = "/v1/rollup/seal", tag = "rollup", params(Seal),
+    responses((status = 200, body = Object), (status = 403, body = ErrorBody)), security(("token" = [])),
+)]
+pub(super) async fn seal(State(sequencer): State<Sequencer>, Query(wanted): Query<Seal>) -> Answer {
     let sealed = sequencer.seal(wanted.close).await?;
     Ok(Json(json!({ "batch": sealed.batch, "closed_sequence": sealed.closed })))
 }

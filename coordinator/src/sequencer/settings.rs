@@ -15,13 +15,14 @@ pub const MAX_REQUEST_TRANSACTIONS: usize = 16_384;
 /// Transactions that may wait in all: more would take too long to verify again at a start.
 pub const MAX_PENDING: usize = 1 << 20;
 
-/// What an operator chooses of the sequencer, which is on if there is any of this.
+/// What an operator chooses of the sequencer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The store of accounts, as `crowdfold-rollup genesis` makes it. Default: `accounts` in the data folder.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub accounts: Option<PathBuf>,
+    /// Whether there is one.
+    pub enabled: bool,
+    /// The store of accounts, as `crowdfold-rollup genesis` makes it. Empty: `accounts` in the data folder.
+    pub accounts: PathBuf,
     /// The program that proves batches.
     pub program: String,
     /// A batch is sealed when so many transactions can go into it; at most 65,536. A step proves three.
@@ -55,7 +56,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            accounts: None,
+            enabled: false,
+            accounts: PathBuf::new(),
             program: "rollup/1".into(),
             batch_transactions: 3_000,
             batch_age_s: 60,
@@ -117,7 +119,7 @@ impl Settings {
 
     /// Where the accounts are.
     pub fn accounts_in(&self, data: &Path) -> PathBuf {
-        self.accounts.clone().unwrap_or_else(|| data.join(ACCOUNTS))
+        if self.accounts.as_os_str().is_empty() { data.join(ACCOUNTS) } else { self.accounts.clone() }
     }
 
     /// What may wait.

@@ -26,7 +26,10 @@ impl Storage {
     }
 
     /// The same with something before it, once the folder is there: what has to be of an earlier moment than the rest.
-    pub(crate) async fn backup_with<E: From<StoreError>>(
+    ///
+    /// # Errors
+    /// Those, and what the first part fails with.
+    pub async fn backup_with<E: From<StoreError>>(
         &self,
         to: &Path,
         first: impl Future<Output = Result<(), E>>,
