@@ -22,12 +22,11 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
     scripts/stage "wasm packages" scripts/xtask wasm --in-tests
     scripts/stage "wasm tests" node --test --test-reporter=spec prover-wasm/tests/*.test.mjs
 
-# Prove a small job with a native and a browser prover, and show the times.
+# Send signed payments to a coordinator's sequencer, have two native provers fold them, and show where the time goes.
 [no-exit-message]
-@demo:
-    scripts/stage setup scripts/setup.sh
-    scripts/stage "wasm packages" scripts/xtask wasm --in-tests
-    scripts/xtask demo
+@demo *arguments:
+    scripts/stage setup scripts/setup.sh rust
+    scripts/xtask demo {{ arguments }}
 
 # Build some WASM packages: `build-wasm threads wide`; without a name, those that the tests load.
 [no-exit-message]
@@ -61,10 +60,10 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
     scripts/setup.sh rust fuzz
     scripts/fuzz.sh {{ quote(seconds) }}
 
-# Test for hours: long fuzzing, and property tests with many cases.
+# Test for hours: long fuzzing, property tests with many cases, and kills and an outage of a whole system.
 [no-exit-message]
 @soak: (fuzz "1800")
-    PROPTEST_CASES=4096 cargo test --workspace
+    PROPTEST_CASES=4096 cargo test --workspace -- --include-ignored
 
 # Powers of tau: `srs dev` makes INSECURE ones for development, `srs check FILE` checks a file of real ones.
 [no-exit-message]

@@ -13,7 +13,6 @@ pub(crate) const JOB: Job = Job { chain_id: 31337, contract: Address([0xc0; 20])
 /// A run of steps for one prover.
 #[derive(Clone, Debug)]
 pub(crate) struct Range {
-    pub(crate) first: usize,
     pub(crate) start: Vec<Fr>,
     pub(crate) inputs: Vec<BuiltinInput>,
     pub(crate) end: Vec<Fr>,
@@ -28,12 +27,12 @@ pub(crate) fn execute(program: &Builtin, job: &[u8], segments: usize, length: us
     ensure!(plan.steps == (segments * length) as u64, "the job has {} steps", plan.steps);
     let mut start = plan.start.clone();
     let steps: Vec<Step<BuiltinInput>> = plan.execute(program).collect::<Result<_, _>>()?;
-    let cut = |(segment, steps): (usize, &[Step<BuiltinInput>])| {
+    let cut = |steps: &[Step<BuiltinInput>]| {
         let end = steps.last().map_or_else(|| start.clone(), |step| step.state.clone());
         let inputs = steps.iter().map(|step| step.input.clone()).collect();
-        Range { first: segment * length, start: std::mem::replace(&mut start, end.clone()), inputs, end }
+        Range { start: std::mem::replace(&mut start, end.clone()), inputs, end }
     };
-    Ok(steps.chunks(length).enumerate().map(cut).collect())
+    Ok(steps.chunks(length).map(cut).collect())
 }
 
 /// Proves a range here.

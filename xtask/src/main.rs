@@ -3,7 +3,6 @@
 // A command-line tool speaks on standard output, and says how long things took.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 
-mod browser;
 mod chain;
 mod demo;
 mod fixture;
@@ -34,7 +33,7 @@ enum Task {
     /// Make powers of tau for development, or check a file of real ones.
     #[command(subcommand)]
     Srs(srs::Task),
-    /// Prove a chain of squarings with a native prover and one in Chromium, and show the times.
+    /// Send signed payments to a coordinator, have native provers fold them, and show where the time goes.
     Demo(demo::Options),
     /// Make a folder of segments to prove, some of them proved here.
     ProveFixture(fixture::Make),

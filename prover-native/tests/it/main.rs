@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crowdfold_coordinator::catalog::{Catalog, Entry};
 use crowdfold_coordinator::hub::Clock;
 use crowdfold_coordinator::server::Server;
-use crowdfold_coordinator::settings::{SchedulerSettings, ServerSettings, Settings};
+use crowdfold_coordinator::settings::{ProofSettings, Readers, SchedulerSettings, ServerSettings, Settings};
 use crowdfold_coordinator::store::{NewClient, Role, Store as _, TokenHash};
 use crowdfold_fold::{Address, Fr, Parameters, RangeProof, Srs, verify};
 use crowdfold_programs::{Builtin, Program as _, Squarings};
@@ -63,13 +63,20 @@ struct World {
     folder: Folder,
     server: Option<Server>,
     address: SocketAddr,
+    settings: Settings,
 }
 
 impl World {
     fn new(name: &str) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut world = Self { runtime, catalog: catalog(), folder: Folder::new(name), server: None, address };
+        let folder = Folder::new(name);
+        let settings = Settings {
+            server: ServerSettings { data: folder.0.join("coordinator"), ..ServerSettings::default() },
+            scheduler: SchedulerSettings { target_s: 1, min_steps: 5, native_merges: 2 },
+            ..Settings::default()
+        };
+        let mut world = Self { runtime, catalog: catalog(), folder, server: None, address, settings };
         world.start();
         let storage = &world.server.as_ref().expect("it runs").storage;
         let token = TokenHash(Sha256::digest(TOKEN).into());
@@ -81,15 +88,8 @@ impl World {
 
     /// Starts it on the port that it had before, if it ran.
     fn start(&mut self) {
-        let settings = Settings {
-            server: ServerSettings {
-                data: self.folder.0.join("coordinator"),
-                listen: self.address,
-                ..ServerSettings::default()
-            },
-            scheduler: SchedulerSettings { target_s: 1, min_steps: 5, native_merges: 2 },
-            ..Settings::default()
-        };
+        let server_settings = ServerSettings { listen: self.address, ..self.settings.server.clone() };
+        let settings = Settings { server: server_settings, ..self.settings.clone() };
         let started = Instant::now();
         let server = loop {
             match self.runtime.block_on(Server::start(settings.clone(), self.catalog.clone())) {
@@ -247,6 +247,70 @@ fn two_processes_prove_a_job() {
     for name in ["a", "b"] {
         assert_eq!(proofs_left(&world.folder.0.join(name)), 0, "what has its verdict is not kept");
     }
+}
+
+#[test]
+fn proofs_and_credit_are_shown_to_whoever_may_see_them() {
+    let mut world = World::new("shown");
+    let job = world.submit(20);
+    let prover = world.prover("a");
+    world.wait(job, |job| job["state"] == "done");
+    let anonymous = |method: &str, path: &str, body: &[u8]| {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let url = format!("http://{}{path}", world.address);
+        let mut answer = match method {
+            "POST" => agent.post(&url).send(body),
+            _ => agent.get(&url).call(),
+        }
+        .expect("an answer");
+        let mut bytes = Vec::new();
+        answer.body_mut().as_reader().read_to_end(&mut bytes).expect("a body");
+        (answer.status().as_u16(), bytes)
+    };
+    let json = |(status, body): (u16, Vec<u8>)| {
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+        serde_json::from_slice::<Value>(&body).expect("JSON")
+    };
+    let proof = world.request("GET", &format!("/v1/jobs/{job}/proof"), None).1;
+    let path = format!("/v1/jobs/{job}/proof");
+    assert_eq!(anonymous("GET", &path, b"").0, 401);
+
+    let valid = json(anonymous("POST", "/v1/verify", &proof));
+    assert_eq!((&valid["valid"], &valid["count"], &valid["insecure"]), (&true.into(), &20.into(), &true.into()));
+    assert_eq!(valid["start"], world.job(job)["start"]);
+    assert_eq!(valid["job_id"], world.job(job)["job_id"]);
+    assert_eq!(valid["receipts"][0]["steps"], 20);
+    let mut forged = proof.clone();
+    let middle = forged.len() / 2;
+    forged[middle] ^= 1;
+    assert_eq!(json(anonymous("POST", "/v1/verify", &forged))["valid"], false);
+    assert_eq!(json(anonymous("POST", "/v1/verify", &proof[1..]))["valid"], false);
+
+    let leader = json(anonymous("GET", "/v1/leaderboard", b""))["leaders"][0].clone();
+    let rows = json(anonymous("GET", "/v1/programs", b""))[0]["rows"].as_u64().expect("a number");
+    assert!(leader["credit"].as_u64().expect("a number") >= 20 * rows);
+    let key = leader["key"].as_str().expect("text");
+    assert_eq!(json(anonymous("GET", &format!("/v1/provers/{key}"), b""))["credit"], leader["credit"]);
+    let credits = json(anonymous("GET", &format!("/v1/provers/{key}/credits"), b""));
+    let sum =
+        |credits: &Value| credits.as_array().expect("a list").iter().map(|c| c["credit"].as_u64()).sum::<Option<u64>>();
+    assert_eq!(sum(&credits["credits"]), leader["credit"].as_u64());
+    let by_address = json(anonymous("GET", "/v1/leaderboard?by=address", b""))["leaders"][0].clone();
+    assert_eq!((&by_address["credit"], &by_address["payout"]), (&leader["credit"], &leader["payout"]));
+    let connected = json(anonymous("GET", "/v1/provers", b""));
+    assert_eq!(connected[0]["prover"], leader["prover"]);
+    prover.stop();
+
+    // Others may fetch it once the operator says so, and some time has passed.
+    world.kill();
+    world.settings.proofs = ProofSettings { readers: Readers::Public, after_s: 0 };
+    world.start();
+    let answer = ureq::get(format!("http://{}{path}", world.address)).call().expect("it is public");
+    assert_eq!(answer.into_body().read_to_vec().expect("a body"), proof);
+    world.kill();
+    world.settings.proofs = ProofSettings { readers: Readers::Public, after_s: 3_600 };
+    world.start();
+    assert!(matches!(ureq::get(format!("http://{}{path}", world.address)).call(), Err(ureq::Error::StatusCode(401))));
 }
 
 #[test]

@@ -8,8 +8,12 @@ use std::time::{Duration, Instant};
 
 use crowdfold_coordinator::catalog::file_name;
 use crowdfold_coordinator::store::{self, Proof, Storage, Store as _};
-use crowdfold_fold::{Fr, Parameters, RangeProof, Srs, StepFunction as _, verify};
+use crowdfold_fold::{Address, Fr, Parameters, RangeProof, Srs, StepFunction as _, verify};
+use crowdfold_programs::rollup::workload::{Workload, WorkloadParams};
+use crowdfold_programs::rollup::{Index, Request, State};
 use crowdfold_programs::{Builtin, Program as _, Squarings};
+use crowdfold_rollup::forms::{TransactionForm, TransactionsFile};
+use crowdfold_rollup::store::Genesis;
 use crowdfold_sched::{JobId, Range, StepIndex, Verdict};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
@@ -84,7 +88,7 @@ impl System {
         );
         std::fs::write(folder.0.join("settings.toml"), settings).expect("a file");
         let added = Command::new(binary("coordinator"))
-            .args(["client", "add", "test", "--data"])
+            .args(["client", "add", "test", "--admin", "--data"])
             .arg(folder.0.join("coordinator"))
             .output()
             .expect("a process");
@@ -274,4 +278,78 @@ fn kills_of_all_kinds_neither_lose_nor_repeat_what_was_verified() {
     }
     assert_eq!(system.finish(job, PATIENCE)["state"], "done");
     system.check(job, 256);
+}
+
+/// Sends signed payments to the sequencer, which makes one batch of them; returns its job.
+fn send_payments(system: &System, count: usize) -> u64 {
+    let mut workload = payments();
+    let genesis = workload.genesis();
+    let mut forms = Vec::new();
+    for item in workload.by_ref().take(count) {
+        let Request::Signed(signed) = item.request else { panic!("only signed ones were asked for") };
+        let key = genesis[signed.transaction().from().get() as usize].key;
+        forms.push(TransactionForm::signed(&signed, key).expect("it can be written"));
+    }
+    let file = serde_json::to_vec(&TransactionsFile::new(Some(State::domain(CHAIN, CONTRACT)), forms)).expect("JSON");
+    let (status, body) = system.request("POST", "/v1/rollup/transactions", &file).expect("an answer");
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+    let results: Value = serde_json::from_slice(&body).expect("JSON");
+    for result in results["results"].as_array().expect("a list") {
+        assert_eq!(result["status"], "pending", "{result}");
+    }
+    let began = Instant::now();
+    loop {
+        let found = system.request("GET", "/v1/rollup/batches/1", b"").expect("an answer");
+        if let (200, body) = found
+            && let Some(job) = serde_json::from_slice::<Value>(&body).expect("JSON")["job"].as_u64()
+        {
+            return job;
+        }
+        assert!(began.elapsed() < PATIENCE, "no batch: {}", system.logged("coordinator.log"));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+const CHAIN: u64 = 31_337;
+const CONTRACT: Address = Address([0xc0; 20]);
+
+fn payments() -> Workload<ChaCha20Rng> {
+    let domain = State::domain(CHAIN, CONTRACT);
+    let (transfers, deposits, withdrawals) = (0.9, 0.0, 0.1);
+    let params = WorkloadParams { transfers, deposits, withdrawals, domain, ..WorkloadParams::default() };
+    Workload::new(params, ChaCha20Rng::seed_from_u64(7))
+}
+
+#[test]
+#[ignore = "it takes a quarter of an hour: ./just soak"]
+fn soak_a_batch_of_payments_through_ten_kills_and_an_outage() {
+    let accounts = Folder::new("whole-accounts");
+    let path = accounts.0.join("accounts");
+    let domain = State::domain(CHAIN, CONTRACT);
+    let operator = Index::new(0).expect("an index");
+    drop(Genesis::new(payments().genesis(), domain, operator).expect("fine").create(&path).expect("a new file"));
+    let settings = format!(
+        "[chain]\nid = {CHAIN}\ncontract = \"{CONTRACT}\"\n[sequencer]\nenabled = true\naccounts = {path:?}\n\
+         least_fee = 0\nbatch_transactions = 256\nsequence_batches = 1"
+    );
+    let mut system = System::new("whole-soak", "rollup/1", &settings);
+    let job = send_payments(&system, 256);
+    let steps = system.json("/v1/rollup/batches/1")["steps"].as_u64().expect("a number");
+    for round in 0..10 {
+        // Five minutes in which provers dial, wait, and keep what they have.
+        let outage = if round == 5 { Duration::from_secs(300) } else { system.random_ms(2_000) };
+        system.round(job, outage);
+    }
+    let patience = Duration::from_secs(1_800);
+    assert_eq!(system.finish(job, patience)["state"], "done");
+    let began = Instant::now();
+    while system.json("/v1/rollup/sequences/1")["status"] != "proved" {
+        assert!(began.elapsed() < patience, "{}", system.logged("coordinator.log"));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let (status, bytes) = system.request("GET", "/v1/rollup/sequences/1/proof", b"").expect("an answer");
+    assert_eq!(status, 200);
+    let root = RangeProof::from_bytes(&system.parameters, &bytes).expect("a proof");
+    verify(&system.parameters, &root, &mut system.rng).expect("a valid proof");
+    system.check(job, steps);
 }
