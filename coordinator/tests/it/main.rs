@@ -1,6 +1,7 @@
 //! The coordinator's parts as the others meet them.
 
 mod sequencer;
+mod sequencer_crash;
 mod sequencer_mempool;
 mod sequencer_world;
 mod store;

@@ -234,15 +234,22 @@ impl World {
     }
 
     /// Waits until it is so.
-    pub(crate) async fn until(&self, what: &str, mut is_so: impl AsyncFnMut(&Self) -> bool) {
-        for _ in 0..6_000 {
+    pub(crate) async fn until(&self, what: &str, is_so: impl AsyncFnMut(&Self) -> bool) {
+        assert!(self.comes(is_so).await, "it stopped before {what}");
+    }
+
+    /// Waits until it is so; says whether it came before a simulated crash.
+    pub(crate) async fn comes(&self, mut is_so: impl AsyncFnMut(&Self) -> bool) -> bool {
+        for _ in 0..12_000 {
             if is_so(self).await {
-                return;
+                return true;
             }
-            assert!(!self.service.is_finished(), "it stopped before {what}");
+            if self.service.is_finished() {
+                return false;
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        panic!("it does not come that {what}");
+        panic!("it does not come");
     }
 
     /// The job of a batch, once it has one.

@@ -28,6 +28,11 @@ impl Folder {
         Self(path)
     }
 
+    /// Another process's folder, which stays.
+    pub(crate) fn at(path: &Path) -> std::mem::ManuallyDrop<Self> {
+        std::mem::ManuallyDrop::new(Self(path.to_owned()))
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
