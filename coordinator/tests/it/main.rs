@@ -2,7 +2,9 @@
 
 mod sequencer;
 mod sequencer_crash;
+mod sequencer_http;
 mod sequencer_mempool;
+mod sequencer_proofs;
 mod sequencer_world;
 mod store;
 mod store_crash;
