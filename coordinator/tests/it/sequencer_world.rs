@@ -170,7 +170,16 @@ impl World {
     }
 
     pub(crate) async fn with(folder: &Folder, settings: Settings, faults: Faults) -> Result<Self, SequencerError> {
-        let storage = Arc::new(folder.open_with(store::Options { faults, ..store::Options::default() }).await?);
+        Self::opened(folder, settings, store::Options { faults, ..store::Options::default() }).await
+    }
+
+    /// Over a storage with these options.
+    pub(crate) async fn opened(
+        folder: &Folder,
+        settings: Settings,
+        options: store::Options,
+    ) -> Result<Self, SequencerError> {
+        let storage = Arc::new(folder.open_with(options).await?);
         let jobs = Arc::new(Sink { storage: Arc::clone(&storage), parameters: ParametersId([1; 32]) });
         Self::over(folder, settings, storage, jobs, Arc::new(Joining)).await
     }
