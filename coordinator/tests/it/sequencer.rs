@@ -570,7 +570,7 @@ fn a_failure_is_said_and_got_over() {
     genesis(&folder, 6);
     test(async {
         let small = Options { database_pages: Some(300), ..Options::default() };
-        let many = Settings { account_pending: 100_000, nonce_gap: 0, ..settings() };
+        let many = Settings { batch_transactions: 60_000, account_pending: 100_000, nonce_gap: 0, ..settings() };
         let world = World::opened(&folder, many.clone(), small).await.expect("it starts");
         let mut accepted = Vec::new();
         let failed = loop {
