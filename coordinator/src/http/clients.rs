@@ -64,19 +64,26 @@ impl From<Client> for ClientBody {
     }
 }
 
+/// All clients.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ClientsBody {
+    /// The oldest first, those that were revoked among them.
+    clients: Vec<ClientBody>,
+}
+
 /// List clients.
 #[utoipa::path(
     get, path = "/v1/clients", tag = "administration",
-    responses((status = 200, body = [ClientBody]), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
+    responses((status = 200, body = ClientsBody), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)),
     security(("token" = [])),
 )]
-pub(super) async fn list(State(app): State<App>, _: Admin) -> Answer<Json<Vec<ClientBody>>> {
-    let (mut after, mut all) = (None, Vec::new());
+pub(super) async fn list(State(app): State<App>, _: Admin) -> Answer<Json<ClientsBody>> {
+    let (mut after, mut clients) = (None, Vec::new());
     loop {
         let page = app.gateway.storage.store.clients(after, limits::PAGE).await?;
-        let Some(last) = page.last() else { return Ok(Json(all)) };
+        let Some(last) = page.last() else { return Ok(Json(ClientsBody { clients })) };
         after = Some(last.id);
-        all.extend(page.into_iter().map(ClientBody::from));
+        clients.extend(page.into_iter().map(ClientBody::from));
     }
 }
 

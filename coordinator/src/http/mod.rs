@@ -16,7 +16,7 @@ mod pace;
 mod programs;
 mod proofs;
 mod provers;
-mod rollup;
+pub mod rollup;
 
 use std::sync::Arc;
 use std::time::Duration;

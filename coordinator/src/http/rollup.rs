@@ -58,7 +58,7 @@ fn body_limit(sequencer: &Sequencer) -> usize {
 }
 
 /// What anybody may do.
-pub(super) fn routes() -> OpenApiRouter<Sequencer> {
+pub fn routes() -> OpenApiRouter<Sequencer> {
     OpenApiRouter::new()
         .routes(routes!(submit))
         .routes(routes!(transaction))
@@ -73,7 +73,7 @@ pub(super) fn routes() -> OpenApiRouter<Sequencer> {
 }
 
 /// What only administrators may do: the caller sees to that.
-pub(super) fn admin_routes(sequencer: &Sequencer) -> OpenApiRouter<Sequencer> {
+pub fn admin_routes(sequencer: &Sequencer) -> OpenApiRouter<Sequencer> {
     let limit = DefaultBodyLimit::max(body_limit(sequencer));
     OpenApiRouter::new().routes(routes!(deposits)).routes(routes!(seal)).layer(limit)
 }
@@ -92,7 +92,7 @@ type Sent = Result<Offered, Refused>;
     responses((status = 200, body = Object), (status = 400, body = ErrorBody), (status = 413, body = ErrorBody),
         (status = 503, body = ErrorBody)),
 )]
-pub(super) async fn submit(State(sequencer): State<Sequencer>, headers: HeaderMap, body: Body) -> Answer {
+async fn submit(State(sequencer): State<Sequencer>, headers: HeaderMap, body: Body) -> Answer {
     let body = read(body, body_limit(&sequencer)).await?;
     let binary = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == OCTETS);
     let (domain, limit) = (sequencer.domain(), sequencer.settings().request_transactions);
@@ -224,7 +224,7 @@ fn receipt_json(receipt: &TransactionReceipt) -> Value {
     get, path = "/v1/rollup/transactions/{hash}", tag = "rollup", params(("hash", description = "0x and 64 digits")),
     responses((status = 200, body = Object), (status = 404, body = ErrorBody)),
 )]
-pub(super) async fn transaction(State(sequencer): State<Sequencer>, Path(hash): Path<String>) -> Answer {
+async fn transaction(State(sequencer): State<Sequencer>, Path(hash): Path<String>) -> Answer {
     let mut bytes = [0; 32];
     hex::decode_to_slice(hash.strip_prefix("0x").unwrap_or(&hash), &mut bytes)
         .map_err(|_| HttpError::Bad("the name of a transaction is 0x and 64 hexadecimal digits".into()))?;
@@ -238,7 +238,7 @@ pub(super) async fn transaction(State(sequencer): State<Sequencer>, Path(hash): 
     params(("name", description = "its index, or the 64 hexadecimal digits of its key")),
     responses((status = 200, body = Object), (status = 404, body = ErrorBody)),
 )]
-pub(super) async fn account(State(sequencer): State<Sequencer>, Path(name): Path<String>) -> Answer {
+async fn account(State(sequencer): State<Sequencer>, Path(name): Path<String>) -> Answer {
     let expected = || HttpError::Bad("an account is named by its index below 2^24 or its key of 64 digits".into());
     let name = AccountName::parse(&name).ok_or_else(expected)?;
     let found = match sequencer.account(name).await {
@@ -253,7 +253,7 @@ pub(super) async fn account(State(sequencer): State<Sequencer>, Path(name): Path
 
 /// The state after the last sealed batch, what waits, and what is taken.
 #[utoipa::path(get, path = "/v1/rollup/state", tag = "rollup", responses((status = 200, body = Object)))]
-pub(super) async fn state(State(sequencer): State<Sequencer>) -> Answer {
+async fn state(State(sequencer): State<Sequencer>) -> Answer {
     let (view, counts) = (sequencer.view(), sequencer.storage().store.sequencer_counts().await?);
     let (head, settings, (chain_id, contract)) = (*view.snapshot.head(), sequencer.settings(), sequencer.settlement());
     let state = head.state;
@@ -267,7 +267,7 @@ pub(super) async fn state(State(sequencer): State<Sequencer>) -> Answer {
         },
         "chain_id": chain_id, "contract": format!("0x{}", hex::encode(contract.0)), "program": settings.program,
         "pending": view.pending, "executable": view.executable, "pending_accounts": view.accounts,
-        "pending_deposits": counts.deposits, "is_working": view.is_working,
+        "pending_deposits": counts.deposits, "stuck_deposit": view.stuck, "is_working": view.is_working,
         "policy": {
             "least_fee": settings.least_fee.to_string(), "replacement_percent": settings.replacement_percent,
             "pending": settings.pending, "account_pending": settings.account_pending,
@@ -312,7 +312,7 @@ fn batch_json(batch: &StoredBatch) -> Value {
 #[utoipa::path(
     get, path = "/v1/rollup/batches", tag = "rollup", params(Page), responses((status = 200, body = Object)),
 )]
-pub(super) async fn batches(State(sequencer): State<Sequencer>, Query(at): Query<Page>) -> Answer {
+async fn batches(State(sequencer): State<Sequencer>, Query(at): Query<Page>) -> Answer {
     let found = sequencer.storage().store.batches(at.before, PAGE).await?;
     Ok(page("batches", &found, |batch| batch.number, batch_json))
 }
@@ -326,7 +326,7 @@ async fn find_batch(sequencer: &Sequencer, number: u64) -> Answer<StoredBatch> {
     get, path = "/v1/rollup/batches/{number}", tag = "rollup",
     responses((status = 200, body = Object), (status = 404, body = ErrorBody)),
 )]
-pub(super) async fn batch(State(sequencer): State<Sequencer>, Path(number): Path<u64>) -> Answer {
+async fn batch(State(sequencer): State<Sequencer>, Path(number): Path<u64>) -> Answer {
     Ok(Json(batch_json(&find_batch(&sequencer, number).await?)))
 }
 
@@ -339,7 +339,7 @@ fn bytes_answer(bytes: Bytes) -> Response {
     get, path = "/v1/rollup/batches/{number}/data", tag = "rollup",
     responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = ErrorBody)),
 )]
-pub(super) async fn batch_data(State(sequencer): State<Sequencer>, Path(number): Path<u64>) -> Answer<Response> {
+async fn batch_data(State(sequencer): State<Sequencer>, Path(number): Path<u64>) -> Answer<Response> {
     let batch = find_batch(&sequencer, number).await?;
     let blobs = &sequencer.storage().blobs;
     Ok(bytes_answer(blobs.whole(batch.data_blob(), batch.data_bytes, batch.data_hash).await?))
@@ -364,7 +364,7 @@ fn sequence_json(sequence: &StoredSequence) -> Value {
 #[utoipa::path(
     get, path = "/v1/rollup/sequences", tag = "rollup", params(Page), responses((status = 200, body = Object)),
 )]
-pub(super) async fn sequences(State(sequencer): State<Sequencer>, Query(at): Query<Page>) -> Answer {
+async fn sequences(State(sequencer): State<Sequencer>, Query(at): Query<Page>) -> Answer {
     let found = sequencer.storage().store.sequences(at.before, PAGE).await?;
     Ok(page("sequences", &found, |sequence| sequence.number, sequence_json))
 }
@@ -378,7 +378,7 @@ async fn find_sequence(sequencer: &Sequencer, number: u64) -> Answer<StoredSeque
     get, path = "/v1/rollup/sequences/{number}", tag = "rollup",
     responses((status = 200, body = Object), (status = 404, body = ErrorBody)),
 )]
-pub(super) async fn sequence(State(sequencer): State<Sequencer>, Path(number): Path<u64>) -> Answer {
+async fn sequence(State(sequencer): State<Sequencer>, Path(number): Path<u64>) -> Answer {
     Ok(Json(sequence_json(&find_sequence(&sequencer, number).await?)))
 }
 
@@ -387,7 +387,7 @@ pub(super) async fn sequence(State(sequencer): State<Sequencer>, Path(number): P
     get, path = "/v1/rollup/sequences/{number}/proof", tag = "rollup",
     responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = ErrorBody)),
 )]
-pub(super) async fn sequence_proof(State(sequencer): State<Sequencer>, Path(number): Path<u64>) -> Answer<Response> {
+async fn sequence_proof(State(sequencer): State<Sequencer>, Path(number): Path<u64>) -> Answer<Response> {
     let sequence = find_sequence(&sequencer, number).await?;
     let (root, ..) = sequence.root.ok_or(HttpError::NotFound("root proof yet"))?;
     Ok(bytes_answer(sequencer.storage().blobs.proof(root).await?))
@@ -423,7 +423,7 @@ struct DepositForm {
     responses((status = 200, body = Object), (status = 403, body = ErrorBody), (status = 409, body = ErrorBody)),
     security(("token" = [])),
 )]
-pub(super) async fn deposits(State(sequencer): State<Sequencer>, Form(sent): Form<Deposits>) -> Answer {
+async fn deposits(State(sequencer): State<Sequencer>, Form(sent): Form<Deposits>) -> Answer {
     check_number(sent.deposits.len(), sequencer.settings().request_transactions)?;
     let mut deposits = Vec::with_capacity(sent.deposits.len());
     for (number, form) in (sent.first..).zip(&sent.deposits) {
@@ -455,7 +455,7 @@ pub(super) struct Seal {
     post, path = "/v1/rollup/seal", tag = "rollup", params(Seal),
     responses((status = 200, body = Object), (status = 403, body = ErrorBody)), security(("token" = [])),
 )]
-pub(super) async fn seal(State(sequencer): State<Sequencer>, Query(wanted): Query<Seal>) -> Answer {
+async fn seal(State(sequencer): State<Sequencer>, Query(wanted): Query<Seal>) -> Answer {
     let sealed = sequencer.seal(wanted.close).await?;
     Ok(Json(json!({ "batch": sealed.batch, "closed_sequence": sealed.closed })))
 }

@@ -9,11 +9,11 @@ use crowdfold_programs::Program as _;
 use crowdfold_programs::rollup::{Deposit, Rollup, State};
 use crowdfold_sched::Millis;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::engine::{Decision, Engine, Offered, Prepared};
-use super::{Answer, Command, SealedNow, SequencerError, Shared, Unanswered, View, words};
+use super::{Answer, Command, Reply, SealedNow, SequencerError, Shared, Unanswered, View, words};
 use crate::chance;
 use crate::store::{
     At, BlobName, DepositConflict, Dropped, Intake, NewBatch, NewSequence, Place, Result as StoreResult, Storage,
@@ -188,6 +188,7 @@ impl Actor {
             executable: 0,
             accounts: 0,
             oldest: None,
+            stuck: None,
             decided: BTreeMap::new(),
             is_working: true,
         };
@@ -227,7 +228,7 @@ impl Actor {
             // Who asked may be gone.
             match command {
                 None => return false,
-                Some(Command::Submit(_, answer)) => _ = answer.send(Err(Unanswered::Failed)),
+                Some(Command::Submit(_, _, answer)) => _ = answer.send(Err(Unanswered::Failed)),
                 Some(Command::Deposits(_, answer)) => _ = answer.send(Err(Unanswered::Failed)),
                 Some(Command::Seal(_, answer)) => _ = answer.send(Err(Unanswered::Failed)),
             }
@@ -264,7 +265,8 @@ impl Actor {
         let mut next = Some(first);
         while let Some(command) = next.take() {
             match command {
-                Command::Submit(transactions, answer) => {
+                Command::Submit(transactions, room, answer) => {
+                    drop(room);
                     asked.push((transactions.len(), answer));
                     offered.extend(transactions);
                     if offered.len() < GROUP {
@@ -289,7 +291,7 @@ impl Actor {
     async fn submit(
         &mut self,
         offered: Vec<Offered>,
-        asked: Vec<(usize, oneshot::Sender<Result<Vec<Answer>, Unanswered>>)>,
+        asked: Vec<(usize, Reply<Vec<Answer>>)>,
     ) -> Result<(), SequencerError> {
         if asked.is_empty() {
             return Ok(());
@@ -334,7 +336,7 @@ impl Actor {
     async fn deposits(
         &mut self,
         deposits: Vec<(u64, Deposit)>,
-        answer: oneshot::Sender<Result<Result<u64, DepositConflict>, Unanswered>>,
+        answer: Reply<Result<u64, DepositConflict>>,
     ) -> Result<(), SequencerError> {
         let now = self.now();
         let rows: Vec<_> = deposits.iter().map(|(number, deposit)| (*number, deposit.to_bytes().to_vec())).collect();
@@ -503,6 +505,7 @@ impl Actor {
             executable: self.work.executable(),
             accounts: engine.accounts() as u64,
             oldest: engine.oldest(),
+            stuck: self.work.stuck,
             decided: self.decided.clone(),
             is_working: true,
         }));

@@ -14,7 +14,7 @@ use crowdfold_rollup::store::{Head, Snapshot, Store};
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
 
-use super::mempool::{Limits, Loss, Mempool, Offer, Sealed, Waiting};
+use super::mempool::{Limits, Loss, Lost, Mempool, Offer, Sealed, Waiting};
 use super::{Refused, SequencerError};
 use crate::store::{
     At, Dropped, Faults, Intake, NewTransaction, PendingTransaction, TransactionHash, TransactionReceipt,
@@ -313,8 +313,8 @@ impl Engine {
         self.forget(gone)
     }
 
-    fn forget(&mut self, gone: Vec<(Waiting<Item>, Loss)>) -> Vec<(u64, Dropped)> {
-        let forget = |(gone, why): (Waiting<Item>, Loss)| {
+    fn forget(&mut self, gone: Vec<Lost<Item>>) -> Vec<(u64, Dropped)> {
+        let forget = |(gone, why): Lost<Item>| {
             self.hashes.remove(&gone.item.hash);
             (gone.id, loss(why))
         };

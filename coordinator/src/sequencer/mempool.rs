@@ -94,6 +94,9 @@ impl Loss {
     }
 }
 
+/// One that does not wait any more, and why.
+pub type Lost<T> = (Waiting<T>, Loss);
+
 /// What waits of one account: never empty.
 #[derive(Clone, Debug)]
 struct Queue<T> {
@@ -235,7 +238,7 @@ impl<T> Mempool<T> {
     ///
     /// # Errors
     /// Why it is not taken: nothing changed then.
-    pub fn insert(&mut self, offer: Offer<T>, sealed: Sealed) -> Result<(u64, Option<(Waiting<T>, Loss)>), Refused> {
+    pub fn insert(&mut self, offer: Offer<T>, sealed: Sealed) -> Result<(u64, Option<Lost<T>>), Refused> {
         let victim = self.victim(&offer, sealed)?;
         let evicted = victim.and_then(|account| self.pop_last(account)).map(|gone| (gone, Loss::GaveWay));
         let Offer { account, nonce, fee, cost, received, item } = offer;
@@ -321,7 +324,7 @@ impl<T> Mempool<T> {
 
     /// A batch was sealed, and left an account so. Those that were in it are taken out; what is not covered any more,
     /// the last first, is returned.
-    pub fn advance(&mut self, account: u32, sealed: Sealed) -> Vec<(Waiting<T>, Loss)> {
+    pub fn advance(&mut self, account: u32, sealed: Sealed) -> Vec<Lost<T>> {
         let done: Vec<u32> = match self.queues.get(&account) {
             Some(queue) => queue.waiting.range(..sealed.nonce).map(|(nonce, _)| *nonce).collect(),
             None => return Vec::new(),
@@ -347,7 +350,7 @@ impl<T> Mempool<T> {
     }
 
     /// Takes out those that came before.
-    pub fn expire(&mut self, before: u64) -> Vec<(Waiting<T>, Loss)> {
+    pub fn expire(&mut self, before: u64) -> Vec<Lost<T>> {
         let old = self.ages.iter().take_while(|(received, ..)| *received < before);
         let old: Vec<(u32, u32)> = old.map(|(_, _, account, nonce)| (*account, *nonce)).collect();
         old.into_iter().filter_map(|(account, nonce)| Some((self.remove(account, nonce)?, Loss::Expired))).collect()

@@ -26,7 +26,7 @@ use crowdfold_fold::{Address, Fr, Job};
 use crowdfold_programs::rollup::{Deposit, State};
 use crowdfold_rollup::store::Snapshot;
 use crowdfold_sched::{ClientId, JobId};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::chance::{self, NoRandomness};
 use crate::hub::Clock;
@@ -44,6 +44,8 @@ pub use settings::{BadSetting, MAX_PENDING, MAX_REQUEST_TRANSACTIONS, MAX_SEQUEN
 
 /// Requests that wait for the actor. At it further ones are told to come later.
 const INBOX: usize = 256;
+/// Transactions of requests that wait, so that their memory is bounded. At it further ones are told to come later.
+const QUEUED: usize = 4 * MAX_REQUEST_TRANSACTIONS;
 /// The name of the client that the jobs of batches are of.
 pub const CLIENT: &str = "sequencer";
 
@@ -208,13 +210,17 @@ pub struct SealedNow {
     pub closed: Option<u64>,
 }
 
+/// The way of an answer.
+type Reply<T> = oneshot::Sender<Result<T, Unanswered>>;
+
 /// What the actor is asked.
 #[derive(Debug)]
 enum Command {
-    Submit(Vec<Offered>, oneshot::Sender<Result<Vec<Answer>, Unanswered>>),
-    Deposits(Vec<(u64, Deposit)>, oneshot::Sender<Result<Result<u64, DepositConflict>, Unanswered>>),
+    /// With the room that it takes while it waits.
+    Submit(Vec<Offered>, OwnedSemaphorePermit, Reply<Vec<Answer>>),
+    Deposits(Vec<(u64, Deposit)>, Reply<Result<u64, DepositConflict>>),
     /// Seal what waits; and whether to close the sequence.
-    Seal(bool, oneshot::Sender<Result<SealedNow, Unanswered>>),
+    Seal(bool, Reply<SealedNow>),
 }
 
 /// How things are, without asking the actor.
@@ -230,6 +236,8 @@ pub struct View {
     pub accounts: u64,
     /// When the one that waits longest came, in milliseconds since 1970.
     pub oldest: Option<u64>,
+    /// The deposit that can't be executed and holds up those behind it.
+    pub stuck: Option<u64>,
     /// Decisions in this run by code; `accepted` and `duplicate` among them.
     pub decided: BTreeMap<&'static str, u64>,
     /// Whether requests are answered, or it is being started again.
@@ -272,6 +280,7 @@ struct Shared {
 pub struct Sequencer {
     shared: Arc<Shared>,
     inbox: mpsc::Sender<Command>,
+    room: Arc<Semaphore>,
     view: watch::Receiver<Arc<View>>,
     domain: Fr,
 }
@@ -295,7 +304,8 @@ impl Sequencer {
         let shared = Arc::new(Shared { options, sealed: Notify::new(), proved: Notify::new() });
         let (inbox, commands) = mpsc::channel(INBOX);
         let (actor, view) = actor::Actor::start(Arc::clone(&shared), commands).await?;
-        Ok((Self { shared: Arc::clone(&shared), inbox, view, domain }, Service { actor, shared }))
+        let room = Arc::new(Semaphore::new(QUEUED));
+        Ok((Self { shared: Arc::clone(&shared), inbox, room, view, domain }, Service { actor, shared }))
     }
 
     /// What signatures are bound to.
@@ -328,7 +338,9 @@ impl Sequencer {
     /// # Errors
     /// [`Unanswered`]: any of them may or may not be accepted then, and can be sent again.
     pub async fn submit(&self, transactions: Vec<Offered>) -> Result<Vec<Answer>, Unanswered> {
-        self.ask(|answer| Command::Submit(transactions, answer)).await
+        let count = u32::try_from(transactions.len()).map_err(|_| Unanswered::Busy)?;
+        let room = Arc::clone(&self.room).try_acquire_many_owned(count).map_err(|_| Unanswered::Busy)?;
+        self.ask(|answer| Command::Submit(transactions, room, answer)).await
     }
 
     /// Adds deposits by their numbers, all or none, and says how many are new.
@@ -374,10 +386,7 @@ impl Sequencer {
         })
     }
 
-    async fn ask<T>(
-        &self,
-        command: impl FnOnce(oneshot::Sender<Result<T, Unanswered>>) -> Command,
-    ) -> Result<T, Unanswered> {
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Unanswered> {
         let (answer, answered) = oneshot::channel();
         self.inbox.try_send(command(answer)).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => Unanswered::Busy,

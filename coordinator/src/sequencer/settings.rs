@@ -142,7 +142,8 @@ mod tests {
     fn each_bound_is_checked() {
         let default = Settings::default();
         assert_eq!(default.check(), Ok(()));
-        let bad: [(&str, fn(&mut Settings)); 8] = [
+        type Change = fn(&mut Settings);
+        let bad: [(&str, Change); 8] = [
             ("batch_transactions", |all| all.batch_transactions = 0),
             ("batch_transactions", |all| all.batch_transactions = 65_537),
             ("sequence_batches", |all| all.sequence_batches = 65),

@@ -209,7 +209,13 @@ fn administrators_add_and_revoke_clients_while_it_runs() {
     let job = world.submit(token, 1);
     let client = made.json()["client"].as_u64().expect("a number");
     let listed = world.get("/v1/clients", Some(ADMIN)).json();
-    let listed = listed.as_array().expect("a list").iter().find(|found| found["client"] == client).expect("it").clone();
+    let listed = listed["clients"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|found| found["client"] == client)
+        .expect("it")
+        .clone();
     assert_eq!((&listed["name"], &listed["weight"], &listed["role"]), (&json!("new"), &json!(3), &json!("client")));
     assert!(!listed.to_string().contains(&hex::encode(token)));
 

@@ -1,7 +1,7 @@
 //! Transactions become batches, batches become jobs, and their proofs become one.
 
 use crowdfold_coordinator::sequencer::{AccountName, Answer, Offered, SealedNow, SequencerError, Settings, Unanswered};
-use crowdfold_coordinator::store::{BatchState, DepositConflict, Fault, Place, Store as _};
+use crowdfold_coordinator::store::{BatchState, DepositConflict, Fault, Options, Place, Store as _};
 use crowdfold_fold::{Address, Fr};
 use crowdfold_programs::rollup::{Batch, BatchData, Deposit, SignedTransaction, Transaction};
 use crowdfold_rollup::store::Store as Accounts;
@@ -313,6 +313,17 @@ fn proofs_of_a_sequence_become_one() {
         }
         let names = [world.sequence(1).await.chain_job, world.sequence(2).await.chain_job];
         assert_ne!(names[0], names[1]);
+        // Open jobs of a name are told apart by their states.
+        let stored = async |batch| {
+            let job = world.job(batch).await;
+            world.storage.store.job(job).await.expect("readable").expect("it is there")
+        };
+        let all = [stored(1).await, stored(2).await, stored(3).await];
+        let open = world.storage.store.open_jobs_named(&all[0].name).await.expect("readable");
+        assert_eq!(open.iter().map(|job| job.id()).collect::<Vec<_>>(), all.each_ref().map(|job| job.id()));
+        assert!(all[0].end == all[1].start && all[1].end == all[2].start && all[0].start != all[1].start);
+        assert_eq!(world.storage.store.open_jobs_named(&stored(4).await.name).await.expect("readable").len(), 1);
+
         let mut parts = Vec::new();
         for batch in [2, 1, 4, 3] {
             assert_eq!(world.sequence(1).await.root, None);
@@ -549,6 +560,65 @@ fn times_of_receipts_are_those_of_the_clock() {
         let receipt = world.receipt(&one).await;
         assert!(receipt.received > Millis(1 << 40), "after 2004");
         assert_eq!((receipt.account, receipt.nonce), (2, 0));
+        world.stop().await;
+    });
+}
+
+#[test]
+fn a_failure_is_said_and_got_over() {
+    let folder = Folder::new("seq-failure");
+    genesis(&folder, 6);
+    test(async {
+        let small = Options { database_pages: Some(300), ..Options::default() };
+        let many = Settings { batch_transactions: 60_000, account_pending: 100_000, nonce_gap: 0, ..settings() };
+        let world = World::opened(&folder, many.clone(), small).await.expect("it starts");
+        let mut accepted = Vec::new();
+        let failed = loop {
+            let first = u32::try_from(accepted.len()).expect("few");
+            let all: Vec<_> = (first..first + 200).map(|nonce| transfer(2, 3, nonce, 5, 1)).collect();
+            match world.sequencer.submit(all.clone()).await {
+                Ok(answers) => {
+                    assert!(answers.iter().all(|answer| matches!(answer, Answer::Accepted(_))));
+                    accepted.extend(all);
+                }
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((failed, accepted.is_empty()), (Unanswered::Failed, false));
+        // It starts again by itself, with what was accepted and nothing else.
+        world.until("it fails", async |world| !world.sequencer.view().is_working).await;
+        let again = world.sequencer.submit(vec![transfer(4, 3, 0, 5, 1)]).await;
+        assert_eq!(again, Err(Unanswered::Failed));
+        world.until("it works again", async |world| world.sequencer.view().is_working).await;
+        assert_eq!(world.sequencer.view().pending, accepted.len() as u64);
+        let account = world.sequencer.account(AccountName::Index(index(2))).await.expect("readable").expect("there");
+        assert_eq!(account.pending, accepted.len() as u64);
+        world.stop().await;
+        // With room it goes on.
+        let world = World::new(&folder, many).await;
+        assert_eq!(world.sequencer.view().pending, accepted.len() as u64);
+        world.accept(&[transfer(4, 3, 0, 5, 1)]).await;
+        world.stop().await;
+    });
+}
+
+#[test]
+fn a_deposit_that_can_not_be_executed_holds_up_only_deposits() {
+    let folder = Folder::new("seq-stuck");
+    genesis(&folder, 4);
+    test(async {
+        let world = World::new(&folder, settings()).await;
+        let deposit = |amount| Deposit { key: secret(2).public(), amount };
+        let all = vec![(0, deposit(5)), (1, deposit(u128::MAX)), (2, deposit(6))];
+        assert_eq!(world.sequencer.add_deposits(all).await, Ok(Ok(3)));
+        world.accept(&[transfer(2, 3, 0, 5, 1)]).await;
+        world.seal().await;
+        let view = world.sequencer.view();
+        assert_eq!((world.batch(1).await.deposits, view.stuck, view.executable), (1, Some(1), 0));
+        drop(view);
+        world.accept(&[transfer(2, 3, 1, 5, 1)]).await;
+        assert_eq!(world.seal().await, 2);
+        assert_eq!(world.batch(2).await.transactions, 1);
         world.stop().await;
     });
 }

@@ -170,7 +170,16 @@ impl World {
     }
 
     pub(crate) async fn with(folder: &Folder, settings: Settings, faults: Faults) -> Result<Self, SequencerError> {
-        let storage = Arc::new(folder.open_with(store::Options { faults, ..store::Options::default() }).await?);
+        Self::opened(folder, settings, store::Options { faults, ..store::Options::default() }).await
+    }
+
+    /// Over a storage with these options.
+    pub(crate) async fn opened(
+        folder: &Folder,
+        settings: Settings,
+        options: store::Options,
+    ) -> Result<Self, SequencerError> {
+        let storage = Arc::new(folder.open_with(options).await?);
         let jobs = Arc::new(Sink { storage: Arc::clone(&storage), parameters: ParametersId([1; 32]) });
         Self::over(folder, settings, storage, jobs, Arc::new(Joining)).await
     }
@@ -234,15 +243,22 @@ impl World {
     }
 
     /// Waits until it is so.
-    pub(crate) async fn until(&self, what: &str, mut is_so: impl AsyncFnMut(&Self) -> bool) {
-        for _ in 0..6_000 {
+    pub(crate) async fn until(&self, what: &str, is_so: impl AsyncFnMut(&Self) -> bool) {
+        assert!(self.comes(is_so).await, "it stopped before {what}");
+    }
+
+    /// Waits until it is so; says whether it came before a simulated crash.
+    pub(crate) async fn comes(&self, mut is_so: impl AsyncFnMut(&Self) -> bool) -> bool {
+        for _ in 0..12_000 {
             if is_so(self).await {
-                return;
+                return true;
             }
-            assert!(!self.service.is_finished(), "it stopped before {what}");
+            if self.service.is_finished() {
+                return false;
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        panic!("it does not come that {what}");
+        panic!("it does not come");
     }
 
     /// The job of a batch, once it has one.

@@ -33,6 +33,11 @@ impl Folder {
         self.path(name).to_str().expect("the target folder has a readable name").to_owned()
     }
 
+    /// Another process's folder, which stays.
+    pub(crate) fn at(path: &Path) -> std::mem::ManuallyDrop<Self> {
+        std::mem::ManuallyDrop::new(Self(path.to_owned()))
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }

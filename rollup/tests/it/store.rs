@@ -1,10 +1,12 @@
 //! The store: what it keeps, and what it refuses.
 
 use crate::common::{Folder, domain, index, rng, workload};
+use crowdfold_fold::Fr;
 use crowdfold_programs::rollup::{
     Accounts, Changes, Directory, MemoryAccounts, Outcome, Request, State, TREE_DEPTH, build,
 };
 use crowdfold_rollup::Error;
+use crowdfold_rollup::forms::AccountProof;
 use crowdfold_rollup::store::{Genesis, Snapshot, Store, check};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::fs;
@@ -286,4 +288,67 @@ fn genesis_is_checked() {
     let mut rich = accounts;
     rich[0].balance = u128::MAX - (1 << 80);
     assert!(matches!(make(rich, 0), Err(Error::SupplyTooLarge)));
+}
+
+#[test]
+fn a_copy_is_the_store_as_it_was() {
+    let folder = Folder::new("copy");
+    let from = folder.path("store");
+    let (store, mut memory, mut requests) = small(&from, 70);
+    let first = batch(&store, &requests.by_ref().take(40).collect::<Vec<_>>());
+    store.commit(&first).expect("it follows");
+    memory.commit(first.changes);
+    let snapshot = store.snapshot().expect("it can be read");
+    // What is committed meanwhile is not in it.
+    let second = batch(&store, &requests.take(40).collect::<Vec<_>>());
+    store.commit(&second).expect("it follows");
+    let path = folder.path("copy");
+    snapshot.copy_to(&path).expect("there is nothing yet");
+    assert!(matches!(snapshot.copy_to(&path), Err(Error::Exists { .. })));
+    assert_eq!(check(&path).expect("each node is right").head, *snapshot.head());
+    let copy = Store::open(&path).expect("nobody has it");
+    assert_same(&copy.snapshot().expect("it can be read"), &memory);
+    // It goes on like the other.
+    copy.commit(&second).expect("it follows");
+    assert_eq!(copy.head().expect("it can be read"), store.head().expect("it can be read"));
+}
+
+#[test]
+fn an_account_is_proved_to_whoever_has_the_root() {
+    let folder = Folder::new("proof");
+    let path = folder.path("store");
+    let (store, _, _) = small(&path, 70);
+    let snapshot = store.snapshot().expect("it can be read");
+    let root = snapshot.head().state.root;
+    assert_eq!(AccountProof::of(&snapshot, index(70)).expect("it can be read"), None);
+    let proof = AccountProof::of(&snapshot, index(69)).expect("it can be read").expect("it is there");
+    let text = serde_json::to_string(&proof).expect("it can be written");
+    assert_eq!(serde_json::from_str::<AccountProof>(&text).expect("it was just written"), proof);
+    let account = snapshot.account(index(69)).expect("it can be read");
+    assert_eq!(proof.verify(root).ok(), account);
+
+    let other = AccountProof::of(&snapshot, index(68)).expect("it can be read").expect("it is there");
+    let changes: [fn(&mut AccountProof, &AccountProof); 10] = [
+        |proof, _| proof.index = 68,
+        |proof, _| proof.index = 1 << 24,
+        |proof, other| proof.key = other.key,
+        |proof, _| proof.balance.0 += 1,
+        |proof, _| proof.nonce += 1,
+        |proof, _| proof.leaf.0 += Fr::from(1),
+        |proof, _| proof.root.0 += Fr::from(1),
+        |proof, _| proof.path[7].siblings[6].0 += Fr::from(1),
+        |proof, _| proof.path[0].position ^= 1,
+        |proof, _| _ = proof.path.pop(),
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut wrong = proof.clone();
+        change(&mut wrong, &other);
+        assert!(wrong.verify(root).is_err(), "change {number}");
+    }
+    // One of another state is not one of this, however it calls its root.
+    let mut later = proof.clone();
+    later.root.0 += Fr::from(1);
+    for proof in [&proof, &later] {
+        assert!(matches!(proof.verify(root + Fr::from(1)), Err(Error::NotInTree { .. })));
+    }
 }
