@@ -176,7 +176,15 @@ fn make(make: &Make, json: bool) -> anyhow::Result<()> {
 
 /// Gives a file whose place others will take a name of its own. At every moment there is one of the old name.
 fn keep(path: &Path, program: Builtin, new: &Parameters<Builtin>) -> anyhow::Result<Option<PathBuf>> {
-    let old = id(&load(path, program).context("what is there can't be kept: move it away")?);
+    let there = load(path, program).context("what is there can't be kept: move it away")?;
+    // Circuits of another version are not in this program, so nobody here could go on with their jobs.
+    if there.prover().program() != new.prover().program() || there.merge_size() != new.merge_size() {
+        let path = path.display();
+        return Err(Exit::Conflict.error(format!(
+            "{path} is made from another version of the circuits: let the old coordinator end its jobs, and move it away"
+        )));
+    }
+    let old = id(&there);
     if old == id(new) {
         return Ok(None);
     }

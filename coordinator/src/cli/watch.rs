@@ -134,7 +134,7 @@ impl Screen {
         let bar = self.bar.get_or_insert_with(|| Bar::new(number("steps"), self.json));
         if bar.is_shown() {
             let left = job["left_ms"].as_u64().map(|left| format!(", {} left", seconds(left / 1000)));
-            let message = format!("{} ranges{}", number("ranges"), left.unwrap_or_default());
+            let message = format!(", {} ranges{}", number("ranges"), left.unwrap_or_default());
             bar.set(&format!("job {}", number("job")), number("covered"), &message);
             return;
         }

@@ -99,6 +99,24 @@ fn parameters_are_made_checked_and_kept_when_others_take_their_place() {
 }
 
 #[test]
+fn parameters_of_another_version_of_the_circuits_are_not_taken_for_these() {
+    let folder = Folder::new("cli-params-version");
+    let (out, srs) = (folder.text("params"), shared("dev.ptau"));
+    let make = |program: &str| coordinator(&["params", "make", program, "--srs", &srs, "--out", &out]);
+    make("squarings/1/2").done();
+    // Those of a program of other rows, under the name of this one.
+    let mut bytes = fs::read(folder.path("params/squarings+1+2.params")).expect("a file");
+    let name = b"squarings/1/2";
+    let at = bytes.windows(name.len()).position(|window| window == name).expect("its name");
+    bytes[at + name.len() - 1] = b'1';
+    let file = folder.text(&format!("params/{FILE}"));
+    fs::write(&file, &bytes).expect("a file");
+    coordinator(&["params", "check", &file]).fails(10, &[&file, "another version"]);
+    make(PROGRAM).fails(6, &[&file, "another version", "move it away"]);
+    assert_eq!(fs::read(&file).expect("a file"), bytes);
+}
+
+#[test]
 fn what_parameters_can_not_be_made_of_is_told() {
     let folder = Folder::new("cli-params-bad");
     let (out, srs) = (folder.text("params"), shared("dev.ptau"));
