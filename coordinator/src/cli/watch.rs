@@ -141,7 +141,11 @@ impl Screen {
         // The time left changes always, and is no news.
         let of = |job: &Value| ["state", "covered", "ranges"].map(|key| job[key].clone());
         if of(&self.last) != of(job) {
-            println!("{}", json!({ "event": "job", "job": job }));
+            let mut line = json!({ "event": "job" });
+            for key in ["job", "state", "covered", "ranges", "steps", "left_ms", "ended_ms", "reason"] {
+                line[key] = job[key].clone();
+            }
+            println!("{line}");
             self.last = job.clone();
         }
     }
