@@ -35,13 +35,13 @@ pub(crate) struct Serve {
 }
 
 /// Serves until a signal comes.
-pub(crate) async fn run(serve: &Serve) -> anyhow::Result<()> {
+pub(crate) async fn run(serve: &Serve, json: bool) -> anyhow::Result<()> {
     let mut signals = Signals::watch()?;
     logs::start(&serve.logs.settings())?;
     let catalog = serve::catalog(&serve.params)?;
     let listen = || format!("{} can't be listened at", serve.listen);
     let listener = TcpListener::bind(serve.listen).await.with_context(listen)?;
-    println!("listening on http://{}", listener.local_addr().with_context(listen)?);
+    serve::announce(listener.local_addr().with_context(listen)?, json)?;
     tokio::select! {
         ended = axum::serve(listener, router(catalog)) => Ok(ended?),
         () = signals.next() => Ok(()),

@@ -12,6 +12,7 @@ mod jobs;
 mod logs;
 mod mirror;
 mod options;
+mod output;
 mod params;
 mod prove;
 mod remote;
@@ -80,7 +81,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let json = cli.json;
     let done = match cli.task {
-        Task::Serve(task) => runtime.block_on(serve::run(&task)),
+        Task::Serve(task) => runtime.block_on(serve::run(&task, json)),
         Task::Job(task) => jobs::run(&task, json),
         Task::Prove(task) => runtime.block_on(prove::run(task, json)),
         Task::Verify(task) => verify::run(&task, json),

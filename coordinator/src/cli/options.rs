@@ -48,6 +48,9 @@ pub(crate) struct SettingsArgs {
     /// Folder with the parameters of programs.
     #[arg(long, env = "COORDINATOR_PARAMS")]
     params: Option<PathBuf>,
+    /// Folder for backups that administrators ask for.
+    #[arg(long, env = "COORDINATOR_BACKUPS")]
+    backups: Option<PathBuf>,
     /// Address and port; port 0 for any that is free.
     #[arg(long, env = "COORDINATOR_LISTEN")]
     listen: Option<SocketAddr>,
@@ -98,6 +101,7 @@ impl SettingsArgs {
     pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
         let mut settings = self.data.settings()?;
         change(&mut settings.server.params, self.params.clone());
+        change(&mut settings.server.backups, self.backups.clone());
         change(&mut settings.server.listen, self.listen);
         change(&mut settings.server.origins, (!self.origin.is_empty()).then(|| self.origin.clone()));
         change(&mut settings.chain.id, self.chain_id);

@@ -15,6 +15,7 @@ use crowdfold_wire::ParametersId;
 use serde_json::{Value, json};
 
 use super::exit::Exit;
+use super::output::answer;
 use super::{files, mirror};
 
 /// What is printed wherever parameters for development are used.
@@ -85,7 +86,7 @@ pub(crate) async fn run(task: &Task, json: bool) -> anyhow::Result<()> {
     match task {
         Task::Make(task) => make(task, json),
         Task::Check(task) => check(task, json),
-        Task::Serve(task) => mirror::run(task).await,
+        Task::Serve(task) => mirror::run(task, json).await,
     }
 }
 
@@ -161,17 +162,14 @@ fn make(make: &Make, json: bool) -> anyhow::Result<()> {
     let parameters = Parameters::generate(program.clone(), &srs)?;
     let kept = if path.exists() { keep(&path, program, &parameters)? } else { None };
     files::write(&path, &parameters.to_bytes())?;
-    if json {
-        let mut made = about(&path, &parameters);
-        made["kept"] = kept.map(|kept| kept.display().to_string()).into();
-        println!("{made}");
-    } else {
-        if let Some(kept) = kept {
-            println!("{}: those that were there, for jobs that need them", kept.display());
-        }
-        println!("{}: {}", path.display(), id(&parameters));
+    let kept = kept.map(|kept| kept.display().to_string());
+    let mut text = format!("{}: {}", path.display(), id(&parameters));
+    if let Some(kept) = &kept {
+        text += &format!("\n{kept}: those that were there, for jobs that need them");
     }
-    Ok(())
+    let mut made = about(&path, &parameters);
+    made["kept"] = kept.into();
+    answer(json, &made, text)
 }
 
 /// Gives a file whose place others will take a name of its own. At every moment there is one of the old name.
@@ -230,16 +228,13 @@ fn check(check: &Check, json: bool) -> anyhow::Result<()> {
         }
         let mut about = about(path, &parameters);
         about["compared"] = srs.is_some().into();
-        if json {
-            println!("{about}");
-        } else {
-            println!("{}: {}, parameters {}", path.display(), name, id(&parameters));
-            let sizes = ["bytes", "fold_bytes", "step_rows", "merge_rows", "cyclefold_rows"];
-            println!("  {}", sizes.map(|key| format!("{key} {}", about[key])).join(", "));
-            if srs.is_some() {
-                println!("  made from these powers of tau by these circuits");
-            }
+        let sizes = ["bytes", "fold_bytes", "step_rows", "merge_rows", "cyclefold_rows"];
+        let sizes = sizes.map(|key| format!("{key} {}", about[key])).join(", ");
+        let mut text = format!("{}: {name}, parameters {}\n  {sizes}", path.display(), id(&parameters));
+        if srs.is_some() {
+            text += "\n  made from these powers of tau by these circuits";
         }
+        answer(json, &about, text)?;
         if parameters.prover().is_insecure() {
             eprintln!("{INSECURE}");
         }

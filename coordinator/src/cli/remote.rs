@@ -12,6 +12,7 @@ use ureq::{Agent, Body, RequestBuilder};
 
 use super::exit::Exit;
 use super::files;
+use super::output::answer;
 
 /// Time to connect. Beyond, the coordinator counts as not reached.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -209,10 +210,5 @@ fn kind(status: StatusCode) -> Exit {
 pub(crate) fn health(arguments: &RemoteArgs, json: bool) -> anyhow::Result<()> {
     let remote = arguments.remote()?;
     remote.bytes("/healthz", JSON_BYTES)?;
-    if json {
-        println!("{}", json!({ "url": remote.base, "healthy": true }));
-    } else {
-        println!("{} serves", remote.base);
-    }
-    Ok(())
+    answer(json, &json!({ "url": remote.base, "healthy": true }), format!("{} serves", remote.base))
 }

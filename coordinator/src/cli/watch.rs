@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::exit::{self, Exit};
 use super::jobs::path;
+use super::output::say;
 use super::remote::Remote;
 use super::screen::{Bar, seconds};
 
@@ -45,7 +46,7 @@ pub(crate) fn to_the_end(remote: &Remote, job: u64, shown: Shown, json: bool) ->
                 std::thread::sleep(NEWS);
             }
             Err(error) if exit::of(&error) == Exit::Unreachable => {
-                screen.away(&error);
+                screen.away(&error)?;
                 std::thread::sleep(wait);
                 wait = (wait * 2).min(BACKOFF.1);
             }
@@ -61,7 +62,7 @@ pub(crate) fn to_the_end(remote: &Remote, job: u64, shown: Shown, json: bool) ->
 fn follow(remote: &Remote, job: u64, screen: &mut Screen) -> anyhow::Result<Option<Value>> {
     let look = |screen: &mut Screen| {
         let found = remote.get(&path(job), &[])?;
-        screen.job(&found);
+        screen.job(&found)?;
         let is_open = found["state"] == "open";
         if !is_open {
             screen.clear();
@@ -126,9 +127,9 @@ struct Screen {
 }
 
 impl Screen {
-    fn job(&mut self, job: &Value) {
+    fn job(&mut self, job: &Value) -> anyhow::Result<()> {
         if self.shown == Shown::Nothing {
-            return;
+            return Ok(());
         }
         let number = |key: &str| job[key].as_u64().unwrap_or(0);
         let bar = self.bar.get_or_insert_with(|| Bar::new(number("steps"), self.json));
@@ -136,7 +137,7 @@ impl Screen {
             let left = job["left_ms"].as_u64().map(|left| format!(", {} left", seconds(left / 1000)));
             let message = format!(", {} ranges{}", number("ranges"), left.unwrap_or_default());
             bar.set(&format!("job {}", number("job")), number("covered"), &message);
-            return;
+            return Ok(());
         }
         // The time left changes always, and is no news.
         let of = |job: &Value| ["state", "covered", "ranges"].map(|key| job[key].clone());
@@ -145,21 +146,23 @@ impl Screen {
             for key in ["job", "state", "covered", "ranges", "steps", "left_ms", "ended_ms", "reason"] {
                 line[key] = job[key].clone();
             }
-            println!("{line}");
+            say(line)?;
             self.last = job.clone();
         }
+        Ok(())
     }
 
-    fn away(&mut self, error: &anyhow::Error) {
+    fn away(&mut self, error: &anyhow::Error) -> anyhow::Result<()> {
         match &self.bar {
             Some(bar) if bar.is_shown() => bar.set("waiting for the coordinator", 0, ""),
             _ if self.shown == Shown::Progress => {
-                println!("{}", json!({ "event": "away", "message": format!("{error:#}") }));
+                say(json!({ "event": "away", "message": format!("{error:#}") }))?;
                 // It is news when it is back.
                 self.last = Value::Null;
             }
             _ => {}
         }
+        Ok(())
     }
 
     fn clear(&self) {
