@@ -105,11 +105,10 @@ fn named_after(path: &Path) -> Option<String> {
 /// Reads parameters, and checks the digest of every part.
 ///
 /// # Errors
-/// [`Exit::NotFound`] without the file, [`Exit::NotValid`] if it is not whole.
+/// [`Exit::NotFound`] without the file, [`Exit::Failure`] if it is not whole: that says nothing about a proof.
 pub(crate) fn load(path: &Path, program: Builtin) -> anyhow::Result<Parameters<Builtin>> {
     let bytes = files::read(path, PARAMETERS_BYTES)?;
-    let wrong = |error| Exit::NotValid.error(format!("{}: {error}", path.display()));
-    Parameters::from_bytes(program, &bytes).map_err(wrong)
+    Parameters::from_bytes(program, &bytes).with_context(|| format!("{} can't be used", path.display()))
 }
 
 /// The parameters of a program in a folder that are in use.
@@ -212,8 +211,9 @@ fn check(check: &Check, json: bool) -> anyhow::Result<()> {
     for path in &check.files {
         let name = check.program.clone().or_else(|| named_after(path)).unwrap_or_default();
         let program = program(&name).with_context(|| format!("{}", path.display()))?;
-        let parameters = load(path, program.clone())?;
         let invalid = |why: String| Exit::NotValid.error(format!("{}: {why}", path.display()));
+        let bytes = files::read(path, PARAMETERS_BYTES)?;
+        let parameters = Parameters::from_bytes(program.clone(), &bytes).map_err(|error| invalid(error.to_string()))?;
         if ProgramId::of(&program)? != parameters.prover().program() {
             return Err(invalid("it is made from another version of the program's circuit: make it anew".into()));
         }

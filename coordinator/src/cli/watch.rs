@@ -14,6 +14,8 @@ use super::screen::{Bar, seconds};
 
 /// The shortest and the longest wait before a coordinator that is not there is asked again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// Time before a stream of events that ended, or that is not to be had, is asked for again.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Time between two looks at a job about which there is news.
 const NEWS: Duration = Duration::from_millis(500);
 /// Time between two looks at a job without news, for the time that is left.
@@ -43,7 +45,7 @@ pub(crate) fn to_the_end(remote: &Remote, job: u64, shown: Shown, json: bool) ->
             // The stream ended, or there is none.
             Ok(None) => {
                 wait = BACKOFF.0;
-                std::thread::sleep(NEWS);
+                std::thread::sleep(PAUSE);
             }
             Err(error) if exit::of(&error) == Exit::Unreachable => {
                 screen.away(&error)?;
