@@ -139,6 +139,7 @@ impl Screen {
             let left = job["left_ms"].as_u64().map(|left| format!(", {} left", seconds(left / 1000)));
             let message = format!(", {} ranges{}", number("ranges"), left.unwrap_or_default());
             bar.set(&format!("job {}", number("job")), number("covered"), &message);
+            self.last = job.clone();
             return Ok(());
         }
         // The time left changes always, and is no news.
@@ -156,7 +157,9 @@ impl Screen {
 
     fn away(&mut self, error: &anyhow::Error) -> anyhow::Result<()> {
         match &self.bar {
-            Some(bar) if bar.is_shown() => bar.set("waiting for the coordinator", 0, ""),
+            Some(bar) if bar.is_shown() => {
+                bar.set("waiting for the coordinator", self.last["covered"].as_u64().unwrap_or(0), "");
+            }
             _ if self.shown == Shown::Progress => {
                 say(json!({ "event": "away", "message": format!("{error:#}") }))?;
                 // It is news when it is back.
