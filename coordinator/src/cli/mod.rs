@@ -51,13 +51,13 @@ enum Task {
     /// Make, check and serve the parameters of programs.
     #[command(subcommand)]
     Params(params::Task),
-    /// Who may hand in jobs: in the data folder of a coordinator that does not run, or with --url at one that does.
+    /// Who may hand in jobs at a coordinator that does not run, or with --url at one that does.
     #[command(subcommand)]
     Client(clients::Task),
     /// The file of settings.
     #[command(subcommand)]
     Config(config::Task),
-    /// Copy all that is stored: from the data folder of a coordinator that does not run, or with --url by one that does.
+    /// Copy all that is stored: of a coordinator that does not run, or with --url of one that does.
     Backup(backup::Backup),
     /// Make a data folder of a backup.
     Restore(backup::Restore),

@@ -178,7 +178,7 @@ fn keep(path: &Path, program: Builtin, new: &Parameters<Builtin>) -> anyhow::Res
     if there.prover().program() != new.prover().program() || there.merge_size() != new.merge_size() {
         let path = path.display();
         return Err(Exit::Conflict.error(format!(
-            "{path} is made from another version of the circuits: let the old coordinator end its jobs, and move it away"
+            "{path} is of another version of the circuits: let the old coordinator end its jobs, and move it away"
         )));
     }
     let old = id(&there);

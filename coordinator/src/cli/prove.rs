@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -233,7 +233,6 @@ impl Work<'_> {
     /// Folds and merges all of it.
     fn run(&self, threads: usize, steps: u64, json: bool, times: &mut Times) -> anyhow::Result<RangeProof> {
         let (tell, news) = mpsc::channel();
-        let proving = Instant::now();
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..threads)
                 .map(|_| {
@@ -248,25 +247,7 @@ impl Work<'_> {
                 })
                 .collect();
             drop(tell);
-            let bar = Bar::new(steps, json);
-            let (mut folded, mut told) = (0, Instant::now());
-            loop {
-                match news.recv_timeout(LOOK) {
-                    Ok(News::Folded(time)) => {
-                        folded += 1;
-                        times.folding += time;
-                    }
-                    Ok(News::Merged(time)) => times.merging += time,
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => break,
-                }
-                bar.set("proving", folded, &left(proving.elapsed(), folded, steps));
-                if !bar.is_shown() && told.elapsed() > TELL {
-                    eprintln!("{folded} of {steps} steps folded{}", left(proving.elapsed(), folded, steps));
-                    told = Instant::now();
-                }
-            }
-            bar.clear();
+            follow(&news, steps, json, times);
             let ended = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Err(broken())));
             // One that failed stops the others: what it says counts, not that they were stopped.
             let failures: Vec<_> = ended.filter_map(Result::err).collect();
@@ -349,6 +330,29 @@ impl Work<'_> {
     fn go_on(&self) -> anyhow::Result<()> {
         if self.stop.load(Ordering::Relaxed) { Err(interrupted()) } else { Ok(()) }
     }
+}
+
+/// Shows how far it is, until no thread has anything to tell.
+fn follow(news: &Receiver<News>, steps: u64, json: bool, times: &mut Times) {
+    let (bar, begun) = (Bar::new(steps, json), Instant::now());
+    let (mut folded, mut told) = (0, begun);
+    loop {
+        match news.recv_timeout(LOOK) {
+            Ok(News::Folded(time)) => {
+                folded += 1;
+                times.folding += time;
+            }
+            Ok(News::Merged(time)) => times.merging += time,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        bar.set("proving", folded, &left(begun.elapsed(), folded, steps));
+        if !json && !bar.is_shown() && told.elapsed() > TELL {
+            eprintln!("{folded} of {steps} steps folded{}", left(begun.elapsed(), folded, steps));
+            told = Instant::now();
+        }
+    }
+    bar.clear();
 }
 
 fn broken() -> anyhow::Error {
