@@ -1,7 +1,7 @@
 //! The coordinator's command line.
 
-// A command-line tool speaks on standard output, and reads the clock.
-#![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
+// A command-line tool speaks on standard error, and reads the clock.
+#![allow(clippy::print_stderr, clippy::disallowed_methods)]
 
 mod cli;
 

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::exit::Exit;
 use super::options::DataArgs;
+use super::output::answer;
 use super::remote::{Remote, Token};
 
 /// What to copy where.
@@ -66,12 +67,8 @@ pub(crate) async fn backup(backup: &Backup, json: bool) -> anyhow::Result<()> {
         }
         _ => return Err(Exit::Arguments.error("expected --to, or --url with --name")),
     };
-    if json {
-        println!("{}", json!({ "folder": folder, "bytes": bytes }));
-    } else {
-        println!("{folder}: {bytes} bytes of inputs, states and proofs, and the database");
-    }
-    Ok(())
+    let text = format!("{folder}: {bytes} bytes of inputs, states and proofs, and the database");
+    answer(json, &json!({ "folder": folder, "bytes": bytes }), text)
 }
 
 /// Makes a data folder of a backup.
@@ -81,12 +78,9 @@ pub(crate) async fn restore(restore: &Restore, json: bool) -> anyhow::Result<()>
     }
     let folder = restore.data.settings()?.server.data;
     let bytes = Storage::restore(&restore.from, &folder).await?;
-    if json {
-        println!("{}", json!({ "folder": folder.display().to_string(), "bytes": bytes }));
-    } else {
-        println!("{}: {bytes} bytes of inputs, states and proofs, and the database", folder.display());
-    }
-    Ok(())
+    let folder = folder.display().to_string();
+    let text = format!("{folder}: {bytes} bytes of inputs, states and proofs, and the database");
+    answer(json, &json!({ "folder": folder, "bytes": bytes }), text)
 }
 
 /// Reads all that is stored.
@@ -97,12 +91,9 @@ pub(crate) async fn check(check: &Check, json: bool) -> anyhow::Result<()> {
     storage.close().await;
     let checked = checked?;
     let faults: Vec<_> = checked.faults.iter().map(ToString::to_string).collect();
-    if json {
-        println!("{}", json!({ "blobs": checked.blobs, "bytes": checked.bytes, "faults": faults }));
-    } else {
-        faults.iter().for_each(|fault| println!("{fault}"));
-        println!("{} blobs with {} bytes were read", checked.blobs, checked.bytes);
-    }
+    let read = format!("{} blobs with {} bytes were read", checked.blobs, checked.bytes);
+    let text = faults.iter().map(String::as_str).chain([read.as_str()]).collect::<Vec<_>>().join("\n");
+    answer(json, &json!({ "blobs": checked.blobs, "bytes": checked.bytes, "faults": faults }), text)?;
     match faults.len() {
         0 => Ok(()),
         faults => Err(Exit::NotValid.error(format!("{}: {faults} things are not as they should be", folder.display()))),

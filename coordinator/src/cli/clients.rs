@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::exit::Exit;
 use super::options::DataArgs;
+use super::output::{answer, say};
 use super::remote::{Remote, Token};
 
 /// What to do with clients.
@@ -66,11 +67,7 @@ pub(crate) async fn run(task: &Task, json: bool) -> anyhow::Result<()> {
                 }
                 None => add(place, name, role, *weight).await?,
             };
-            if json {
-                println!("{added}");
-            } else {
-                println!("{}", added["token"].as_str().unwrap_or_default());
-            }
+            answer(json, &added, added["token"].as_str().unwrap_or_default())
         }
         Task::List { place } => {
             let list = match place.remote()? {
@@ -78,24 +75,19 @@ pub(crate) async fn run(task: &Task, json: bool) -> anyhow::Result<()> {
                 None => json!({ "clients": list(place).await? }),
             };
             if json {
-                println!("{list}");
-            } else {
-                list["clients"].as_array().into_iter().flatten().for_each(show);
+                return say(list);
             }
+            list["clients"].as_array().into_iter().flatten().try_for_each(|client| say(line(client)))
         }
         Task::Revoke { client, place } => {
             match place.remote()? {
                 Some(remote) => _ = remote.delete(&format!("/v1/clients/{client}"))?,
                 None => revoke(place, *client).await?,
             }
-            if json {
-                println!("{}", json!({ "client": client, "revoked": true }));
-            } else {
-                println!("the token of client {client} is void");
-            }
+            let text = format!("the token of client {client} is void");
+            answer(json, &json!({ "client": client, "revoked": true }), text)
         }
     }
-    Ok(())
 }
 
 impl Place {
@@ -164,8 +156,9 @@ async fn revoke(place: &Place, client: u64) -> anyhow::Result<()> {
     if revoked? { Ok(()) } else { Err(Exit::NotFound.error(format!("there is no client {client}"))) }
 }
 
-fn show(client: &Value) {
+/// A client in the list for people.
+fn line(client: &Value) -> String {
     let text = |key: &str| client[key].as_str().unwrap_or_default().to_owned();
     let revoked = if client["revoked_ms"].is_null() { "" } else { "  revoked" };
-    println!("{:>6}  {:6}  weight {}  {}{revoked}", client["client"], text("role"), client["weight"], text("name"));
+    format!("{:>6}  {:6}  weight {}  {}{revoked}", client["client"], text("role"), client["weight"], text("name"))
 }

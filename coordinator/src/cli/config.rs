@@ -8,6 +8,7 @@ use crowdfold_coordinator::settings::{DEFAULT, Settings};
 use serde_json::json;
 
 use super::options::SettingsArgs;
+use super::output::{answer, say};
 
 /// What to do with settings.
 #[derive(Debug, Subcommand)]
@@ -20,30 +21,23 @@ pub(crate) enum Task {
         file: PathBuf,
     },
     /// Print the settings that hold: the file's, as environment and arguments change them.
-    Show(SettingsArgs),
+    Show(Box<SettingsArgs>),
 }
 
 /// Does it.
 pub(crate) fn run(task: &Task, json: bool) -> anyhow::Result<()> {
     match task {
-        Task::Default if json => println!("{}", serde_json::to_value(Settings::default())?),
-        Task::Default => print!("{DEFAULT}"),
+        Task::Default if json => say(serde_json::to_value(Settings::default())?),
+        Task::Default => say(DEFAULT.trim_end()),
         Task::Check { file } => {
             Settings::read(file)?;
-            if json {
-                println!("{}", json!({ "file": file.display().to_string(), "valid": true }));
-            } else {
-                println!("{} is fine", file.display());
-            }
+            let file = file.display().to_string();
+            answer(json, &json!({ "file": file, "valid": true }), format!("{file} is fine"))
         }
         Task::Show(arguments) => {
             let settings = arguments.settings()?;
-            if json {
-                println!("{}", serde_json::to_value(settings)?);
-            } else {
-                print!("{}", toml::to_string(&settings).context("settings can't be written as TOML")?);
-            }
+            let text = toml::to_string(&settings).context("settings can't be written as TOML")?;
+            answer(json, &serde_json::to_value(settings)?, text.trim_end())
         }
     }
-    Ok(())
 }

@@ -135,10 +135,35 @@ pub(crate) fn tell(error: &anyhow::Error, json: bool) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exit, of};
+    use super::{Exit, HELP, of};
     use anyhow::Context as _;
     use crowdfold_coordinator::settings::Settings;
     use std::path::Path;
+
+    #[test]
+    fn the_guide_and_the_help_have_every_code() {
+        let guide = include_str!("../../../docs/guide/operator.md");
+        let all = [
+            Exit::Failure,
+            Exit::Arguments,
+            Exit::NotFound,
+            Exit::Refused,
+            Exit::Unreachable,
+            Exit::Conflict,
+            Exit::JobFailed,
+            Exit::JobExpired,
+            Exit::JobCancelled,
+            Exit::NotValid,
+            Exit::NotAProof,
+            Exit::Interrupted,
+        ];
+        for exit in all {
+            let row = format!("| {} | `{}` |", exit as u8, exit.name());
+            assert!(guide.contains(&row), "{row}");
+            let code = (exit as u8).to_string();
+            assert!(HELP.split_whitespace().any(|word| word == code), "{code}");
+        }
+    }
 
     #[test]
     fn an_error_keeps_its_kind_below_what_is_said_around_it() {

@@ -8,6 +8,7 @@ use crowdfold_coordinator::store::limits::PROOF_BYTES;
 use serde_json::{Value, json};
 
 use super::exit::Exit;
+use super::output::{answer, say};
 use super::remote::{Remote, RemoteArgs};
 use super::verify::{self, Verified};
 use super::{files, watch};
@@ -142,33 +143,20 @@ pub(crate) fn run(task: &Task, json: bool) -> anyhow::Result<()> {
         Task::Submit(task) => submit(task, json),
         Task::Show(task) => {
             let job = task.remote.remote()?.get(&path(task.job), &[])?;
-            if json {
-                println!("{job}")
-            } else {
-                show(&job)
-            }
-            Ok(())
+            answer(json, &job, text_of(&job))
         }
         Task::Watch(task) => watch::to_the_end(&task.remote.remote()?, task.job, watch::Shown::Progress, json),
         Task::List(task) => list(task, json),
         Task::Cancel(task) => {
             let said = task.remote.remote()?.delete(&path(task.job))?;
-            if json {
-                println!("{said}")
-            } else {
-                println!("job {} is cancelled", task.job)
-            }
-            Ok(())
+            answer(json, &said, format!("job {} is cancelled", task.job))
         }
         Task::Proof(task) => {
             files::check_new(&task.out, task.force)?;
             let bytes = fetch(&task.remote.remote()?, task.job, &task.out, task.params.as_deref())?;
-            if json {
-                println!("{}", json!({ "job": task.job, "file": task.out.display().to_string(), "bytes": bytes }));
-            } else {
-                println!("{}: {bytes} bytes", task.out.display());
-            }
-            Ok(())
+            let file = task.out.display().to_string();
+            let text = format!("{file}: {bytes} bytes");
+            answer(json, &json!({ "job": task.job, "file": file, "bytes": bytes }), text)
         }
     }
 }
@@ -205,11 +193,7 @@ fn submit(order: &Submit, json: bool) -> anyhow::Result<()> {
     let Some(job) = accepted["job"].as_u64() else {
         anyhow::bail!("the coordinator answers without a job's number: {accepted}");
     };
-    if json {
-        println!("{accepted}")
-    } else {
-        println!("{job}")
-    }
+    answer(json, &accepted, job)?;
     if order.watch {
         watch::to_the_end(&remote, job, watch::Shown::Progress, json)?;
     } else if order.wait || order.proof.is_some() {
@@ -218,7 +202,7 @@ fn submit(order: &Submit, json: bool) -> anyhow::Result<()> {
     if let Some(out) = &order.proof {
         let bytes = fetch(&remote, job, out, None)?;
         if json {
-            println!("{}", json!({ "job": job, "file": out.display().to_string(), "bytes": bytes }));
+            say(json!({ "job": job, "file": out.display().to_string(), "bytes": bytes }))?;
         }
     }
     Ok(())
@@ -262,13 +246,12 @@ fn list(list: &List, json: bool) -> anyhow::Result<()> {
     let query: Vec<_> = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     let page = list.remote.remote()?.get("/v1/jobs", &query)?;
     if json {
-        println!("{page}");
-        return Ok(());
+        return say(page);
     }
     for job in page["jobs"].as_array().into_iter().flatten() {
         let text = |key: &str| job[key].as_str().unwrap_or_default().to_owned();
         let (job, covered, steps) = (&job["job"], &job["covered"], &job["steps"]);
-        println!("{job:>8}  {:9}  {covered}/{steps} steps  {}", text("state"), text("program"));
+        say(format!("{job:>8}  {:9}  {covered}/{steps} steps  {}", text("state"), text("program")))?;
     }
     if let Some(before) = page["before"].as_u64() {
         eprintln!("there are more: --before {before}");
@@ -276,12 +259,12 @@ fn list(list: &List, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show(job: &Value) {
-    for (key, value) in job.as_object().into_iter().flatten() {
-        match value {
-            Value::Null => {}
-            Value::String(text) => println!("{key}: {text}"),
-            other => println!("{key}: {other}"),
-        }
-    }
+/// A job for people: a line for each thing that is known of it.
+fn text_of(job: &Value) -> String {
+    let line = |(key, value): (&String, &Value)| match value {
+        Value::Null => None,
+        Value::String(text) => Some(format!("{key}: {text}")),
+        other => Some(format!("{key}: {other}")),
+    };
+    job.as_object().into_iter().flatten().filter_map(line).collect::<Vec<_>>().join("\n")
 }

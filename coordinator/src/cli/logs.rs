@@ -5,12 +5,15 @@ use std::io::IsTerminal as _;
 use crowdfold_coordinator::settings::{LogFormat, LogSettings};
 use tracing_subscriber::EnvFilter;
 
+use super::exit::Exit;
+
 /// Starts logging.
 ///
 /// # Errors
-/// If the filter can't be read.
+/// [`Exit::Arguments`] if the filter can't be read.
 pub(crate) fn start(settings: &LogSettings) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&settings.filter)?;
+    let wrong = |error| Exit::Arguments.error(format!("the filter `{}` of logs: {error}", settings.filter));
+    let filter = EnvFilter::try_new(&settings.filter).map_err(wrong)?;
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let is_pretty = match settings.format {
         LogFormat::Pretty => true,

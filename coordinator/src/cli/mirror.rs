@@ -12,12 +12,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use crowdfold_coordinator::catalog::{Catalog, Entry};
-use crowdfold_coordinator::settings::LogSettings;
 use crowdfold_programs::Program as _;
 use crowdfold_wire::ParametersId;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::options::LogArgs;
 use super::signals::Signals;
 use super::{logs, serve};
 
@@ -30,16 +30,18 @@ pub(crate) struct Serve {
     /// Address and port; port 0 for any that is free.
     #[arg(long, default_value = "127.0.0.1:4091")]
     listen: SocketAddr,
+    #[command(flatten)]
+    logs: LogArgs,
 }
 
 /// Serves until a signal comes.
-pub(crate) async fn run(serve: &Serve) -> anyhow::Result<()> {
+pub(crate) async fn run(serve: &Serve, json: bool) -> anyhow::Result<()> {
     let mut signals = Signals::watch()?;
-    logs::start(&LogSettings::default())?;
+    logs::start(&serve.logs.settings())?;
     let catalog = serve::catalog(&serve.params)?;
     let listen = || format!("{} can't be listened at", serve.listen);
     let listener = TcpListener::bind(serve.listen).await.with_context(listen)?;
-    println!("listening on http://{}", listener.local_addr().with_context(listen)?);
+    serve::announce(listener.local_addr().with_context(listen)?, json)?;
     tokio::select! {
         ended = axum::serve(listener, router(catalog)) => Ok(ended?),
         () = signals.next() => Ok(()),

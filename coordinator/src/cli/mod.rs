@@ -12,6 +12,7 @@ mod jobs;
 mod logs;
 mod mirror;
 mod options;
+mod output;
 mod params;
 mod prove;
 mod remote;
@@ -50,13 +51,13 @@ enum Task {
     /// Make, check and serve the parameters of programs.
     #[command(subcommand)]
     Params(params::Task),
-    /// Who may hand in jobs: in the data folder of a coordinator that does not run, or with --url at one that does.
+    /// Who may hand in jobs at a coordinator that does not run, or with --url at one that does.
     #[command(subcommand)]
     Client(clients::Task),
     /// The file of settings.
     #[command(subcommand)]
     Config(config::Task),
-    /// Copy all that is stored: from the data folder of a coordinator that does not run, or with --url by one that does.
+    /// Copy all that is stored: of a coordinator that does not run, or with --url of one that does.
     Backup(backup::Backup),
     /// Make a data folder of a backup.
     Restore(backup::Restore),
@@ -80,7 +81,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let json = cli.json;
     let done = match cli.task {
-        Task::Serve(task) => runtime.block_on(serve::run(&task)),
+        Task::Serve(task) => runtime.block_on(serve::run(&task, json)),
         Task::Job(task) => jobs::run(&task, json),
         Task::Prove(task) => runtime.block_on(prove::run(task, json)),
         Task::Verify(task) => verify::run(&task, json),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crowdfold_coordinator::settings::{LogFormat, Settings, address};
+use crowdfold_coordinator::settings::{LogFormat, LogSettings, Settings, address};
 use crowdfold_fold::Address;
 
 use super::exit::Exit;
@@ -48,6 +48,9 @@ pub(crate) struct SettingsArgs {
     /// Folder with the parameters of programs.
     #[arg(long, env = "COORDINATOR_PARAMS")]
     params: Option<PathBuf>,
+    /// Folder for backups that administrators ask for.
+    #[arg(long, env = "COORDINATOR_BACKUPS")]
+    backups: Option<PathBuf>,
     /// Address and port; port 0 for any that is free.
     #[arg(long, env = "COORDINATOR_LISTEN")]
     listen: Option<SocketAddr>,
@@ -63,6 +66,13 @@ pub(crate) struct SettingsArgs {
     /// Seconds that a segment should take its prover.
     #[arg(long, env = "COORDINATOR_TARGET", value_parser = clap::value_parser!(u64).range(1..=3600))]
     target: Option<u64>,
+    #[command(flatten)]
+    logs: LogArgs,
+}
+
+/// What a server says about itself.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct LogArgs {
     /// What logs look like: auto, pretty or json.
     #[arg(long, env = "COORDINATOR_LOGS", value_parser = log_format)]
     logs: Option<LogFormat>,
@@ -71,18 +81,33 @@ pub(crate) struct SettingsArgs {
     filter: Option<String>,
 }
 
+impl LogArgs {
+    /// Changes these settings.
+    fn apply(&self, settings: &mut LogSettings) {
+        change(&mut settings.format, self.logs);
+        change(&mut settings.filter, self.filter.clone());
+    }
+
+    /// The settings with these changes, where there is no file of them.
+    pub(crate) fn settings(&self) -> LogSettings {
+        let mut settings = LogSettings::default();
+        self.apply(&mut settings);
+        settings
+    }
+}
+
 impl SettingsArgs {
     /// The settings with these changes, within their bounds.
     pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
         let mut settings = self.data.settings()?;
         change(&mut settings.server.params, self.params.clone());
+        change(&mut settings.server.backups, self.backups.clone());
         change(&mut settings.server.listen, self.listen);
         change(&mut settings.server.origins, (!self.origin.is_empty()).then(|| self.origin.clone()));
         change(&mut settings.chain.id, self.chain_id);
         change(&mut settings.chain.contract, self.contract);
         change(&mut settings.scheduler.target_s, self.target);
-        change(&mut settings.logs.format, self.logs);
-        change(&mut settings.logs.filter, self.filter.clone());
+        self.logs.apply(&mut settings.logs);
         settings.check()?;
         Ok(settings)
     }

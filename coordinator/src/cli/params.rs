@@ -15,6 +15,7 @@ use crowdfold_wire::ParametersId;
 use serde_json::{Value, json};
 
 use super::exit::Exit;
+use super::output::answer;
 use super::{files, mirror};
 
 /// What is printed wherever parameters for development are used.
@@ -85,7 +86,7 @@ pub(crate) async fn run(task: &Task, json: bool) -> anyhow::Result<()> {
     match task {
         Task::Make(task) => make(task, json),
         Task::Check(task) => check(task, json),
-        Task::Serve(task) => mirror::run(task).await,
+        Task::Serve(task) => mirror::run(task, json).await,
     }
 }
 
@@ -104,11 +105,10 @@ fn named_after(path: &Path) -> Option<String> {
 /// Reads parameters, and checks the digest of every part.
 ///
 /// # Errors
-/// [`Exit::NotFound`] without the file, [`Exit::NotValid`] if it is not whole.
+/// [`Exit::NotFound`] without the file, [`Exit::Failure`] if it is not whole: that says nothing about a proof.
 pub(crate) fn load(path: &Path, program: Builtin) -> anyhow::Result<Parameters<Builtin>> {
     let bytes = files::read(path, PARAMETERS_BYTES)?;
-    let wrong = |error| Exit::NotValid.error(format!("{}: {error}", path.display()));
-    Parameters::from_bytes(program, &bytes).map_err(wrong)
+    Parameters::from_bytes(program, &bytes).with_context(|| format!("{} can't be used", path.display()))
 }
 
 /// The parameters of a program in a folder that are in use.
@@ -161,22 +161,27 @@ fn make(make: &Make, json: bool) -> anyhow::Result<()> {
     let parameters = Parameters::generate(program.clone(), &srs)?;
     let kept = if path.exists() { keep(&path, program, &parameters)? } else { None };
     files::write(&path, &parameters.to_bytes())?;
-    if json {
-        let mut made = about(&path, &parameters);
-        made["kept"] = kept.map(|kept| kept.display().to_string()).into();
-        println!("{made}");
-    } else {
-        if let Some(kept) = kept {
-            println!("{}: those that were there, for jobs that need them", kept.display());
-        }
-        println!("{}: {}", path.display(), id(&parameters));
+    let kept = kept.map(|kept| kept.display().to_string());
+    let mut text = format!("{}: {}", path.display(), id(&parameters));
+    if let Some(kept) = &kept {
+        text += &format!("\n{kept}: those that were there, for jobs that need them");
     }
-    Ok(())
+    let mut made = about(&path, &parameters);
+    made["kept"] = kept.into();
+    answer(json, &made, text)
 }
 
 /// Gives a file whose place others will take a name of its own. At every moment there is one of the old name.
 fn keep(path: &Path, program: Builtin, new: &Parameters<Builtin>) -> anyhow::Result<Option<PathBuf>> {
-    let old = id(&load(path, program).context("what is there can't be kept: move it away")?);
+    let there = load(path, program).context("what is there can't be kept: move it away")?;
+    // Circuits of another version are not in this program, so nobody here could go on with their jobs.
+    if there.prover().program() != new.prover().program() || there.merge_size() != new.merge_size() {
+        let path = path.display();
+        return Err(Exit::Conflict.error(format!(
+            "{path} is of another version of the circuits: let the old coordinator end its jobs, and move it away"
+        )));
+    }
+    let old = id(&there);
     if old == id(new) {
         return Ok(None);
     }
@@ -206,8 +211,9 @@ fn check(check: &Check, json: bool) -> anyhow::Result<()> {
     for path in &check.files {
         let name = check.program.clone().or_else(|| named_after(path)).unwrap_or_default();
         let program = program(&name).with_context(|| format!("{}", path.display()))?;
-        let parameters = load(path, program.clone())?;
         let invalid = |why: String| Exit::NotValid.error(format!("{}: {why}", path.display()));
+        let bytes = files::read(path, PARAMETERS_BYTES)?;
+        let parameters = Parameters::from_bytes(program.clone(), &bytes).map_err(|error| invalid(error.to_string()))?;
         if ProgramId::of(&program)? != parameters.prover().program() {
             return Err(invalid("it is made from another version of the program's circuit: make it anew".into()));
         }
@@ -222,16 +228,13 @@ fn check(check: &Check, json: bool) -> anyhow::Result<()> {
         }
         let mut about = about(path, &parameters);
         about["compared"] = srs.is_some().into();
-        if json {
-            println!("{about}");
-        } else {
-            println!("{}: {}, parameters {}", path.display(), name, id(&parameters));
-            let sizes = ["bytes", "fold_bytes", "step_rows", "merge_rows", "cyclefold_rows"];
-            println!("  {}", sizes.map(|key| format!("{key} {}", about[key])).join(", "));
-            if srs.is_some() {
-                println!("  made from these powers of tau by these circuits");
-            }
+        let sizes = ["bytes", "fold_bytes", "step_rows", "merge_rows", "cyclefold_rows"];
+        let sizes = sizes.map(|key| format!("{key} {}", about[key])).join(", ");
+        let mut text = format!("{}: {name}, parameters {}\n  {sizes}", path.display(), id(&parameters));
+        if srs.is_some() {
+            text += "\n  made from these powers of tau by these circuits";
         }
+        answer(json, &about, text)?;
         if parameters.prover().is_insecure() {
             eprintln!("{INSECURE}");
         }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,13 +21,14 @@ use rayon::ThreadPool;
 use serde_json::json;
 
 use super::exit::Exit;
+use super::output::answer;
 use super::screen::{Bar, seconds};
 use super::signals::Signals;
 use super::{files, params};
 
 /// Segments for each thread, where there are many: the last ones end at about the same time then.
 const SEGMENTS_PER_THREAD: u64 = 4;
-/// The fewest steps of a segment, if it is not chosen: a merge costs as much as some steps.
+/// The fewest steps of a segment, if it is not chosen and all threads have one: a merge costs as much as some steps.
 const FEWEST_STEPS: u64 = 16;
 /// The most steps of a segment, if it is not chosen: their inputs lie in memory.
 const MOST_STEPS: u64 = 4_096;
@@ -166,15 +167,16 @@ fn prove(order: &Prove, json: bool, stop: &AtomicBool) -> anyhow::Result<()> {
     files::write(&order.out, &bytes)?;
     times.writing = writing.elapsed();
     times.all = begun.elapsed();
-    tell(order, &work, &root, &times, threads, bytes.len(), json);
-    Ok(())
+    tell(order, &work, &root, &times, threads, bytes.len(), json)
 }
 
 /// Steps of a segment, if it is not chosen.
 fn length(steps: u64, threads: usize) -> u64 {
+    let threads = threads as u64;
     // One thread gains nothing by a merge.
-    let segments = if threads == 1 { 1 } else { SEGMENTS_PER_THREAD * threads as u64 };
-    steps.div_ceil(segments).clamp(FEWEST_STEPS, MOST_STEPS)
+    let most = if threads == 1 { 1 } else { SEGMENTS_PER_THREAD * threads };
+    let segments = (steps / FEWEST_STEPS).clamp(threads, most);
+    steps.div_ceil(segments).clamp(1, MOST_STEPS)
 }
 
 /// A run of steps for one thread.
@@ -231,7 +233,6 @@ impl Work<'_> {
     /// Folds and merges all of it.
     fn run(&self, threads: usize, steps: u64, json: bool, times: &mut Times) -> anyhow::Result<RangeProof> {
         let (tell, news) = mpsc::channel();
-        let proving = Instant::now();
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..threads)
                 .map(|_| {
@@ -246,25 +247,7 @@ impl Work<'_> {
                 })
                 .collect();
             drop(tell);
-            let bar = Bar::new(steps, json);
-            let (mut folded, mut told) = (0, Instant::now());
-            loop {
-                match news.recv_timeout(LOOK) {
-                    Ok(News::Folded(time)) => {
-                        folded += 1;
-                        times.folding += time;
-                    }
-                    Ok(News::Merged(time)) => times.merging += time,
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => break,
-                }
-                bar.set("proving", folded, &left(proving.elapsed(), folded, steps));
-                if !bar.is_shown() && told.elapsed() > TELL {
-                    eprintln!("{folded} of {steps} steps folded{}", left(proving.elapsed(), folded, steps));
-                    told = Instant::now();
-                }
-            }
-            bar.clear();
+            follow(&news, steps, json, times);
             let ended = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| Err(broken())));
             // One that failed stops the others: what it says counts, not that they were stopped.
             let failures: Vec<_> = ended.filter_map(Result::err).collect();
@@ -349,6 +332,29 @@ impl Work<'_> {
     }
 }
 
+/// Shows how far it is, until no thread has anything to tell.
+fn follow(news: &Receiver<News>, steps: u64, json: bool, times: &mut Times) {
+    let (bar, begun) = (Bar::new(steps, json), Instant::now());
+    let (mut folded, mut told) = (0, begun);
+    loop {
+        match news.recv_timeout(LOOK) {
+            Ok(News::Folded(time)) => {
+                folded += 1;
+                times.folding += time;
+            }
+            Ok(News::Merged(time)) => times.merging += time,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        bar.set("proving", folded, &left(begun.elapsed(), folded, steps));
+        if !json && !bar.is_shown() && told.elapsed() > TELL {
+            eprintln!("{folded} of {steps} steps folded{}", left(begun.elapsed(), folded, steps));
+            told = Instant::now();
+        }
+    }
+    bar.clear();
+}
+
 fn broken() -> anyhow::Error {
     anyhow::anyhow!("a thread broke down: this is a defect")
 }
@@ -363,7 +369,15 @@ fn left(elapsed: Duration, folded: u64, steps: u64) -> String {
 }
 
 /// Says what was proved, and where the time went.
-fn tell(order: &Prove, work: &Work<'_>, root: &RangeProof, times: &Times, threads: usize, bytes: usize, json: bool) {
+fn tell(
+    order: &Prove,
+    work: &Work<'_>,
+    root: &RangeProof,
+    times: &Times,
+    threads: usize,
+    bytes: usize,
+    json: bool,
+) -> anyhow::Result<()> {
     let program = work.parameters.prover().step();
     let state = |state: &[Fr]| hex::encode(program.encode_state(state));
     let job = root.job();
@@ -376,40 +390,41 @@ fn tell(order: &Prove, work: &Work<'_>, root: &RangeProof, times: &Times, thread
         ("verifying", times.verifying),
         ("writing", times.writing),
     ];
-    let file = order.out.display().to_string();
-    if json {
-        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
-        let spent = parts.into_iter().chain([("all", times.all)]);
-        let spent: serde_json::Map<_, _> = spent.map(|(what, time)| (format!("{what}_ms"), ms(time).into())).collect();
-        let told = json!({
-            "file": file, "bytes": bytes, "program": order.program, "steps": root.count(), "segments": segments,
-            "threads": threads, "start": state(root.start()), "end": state(root.end()), "chain_id": job.chain_id,
-            "contract": format!("0x{}", hex::encode(job.contract.0)), "job_id": hex::encode(job.job_id),
-            "insecure": work.parameters.prover().is_insecure(), "times": spent,
-        });
-        println!("{told}");
-    } else {
-        println!("{file}: {} steps of {} in {segments} segments, {bytes} bytes", root.count(), order.program);
-        println!("job id: {}", hex::encode(job.job_id));
-        println!("start: {}\nend: {}", state(root.start()), state(root.end()));
-        let parts = parts.map(|(what, time)| format!("{what} {:.1} s", time.as_secs_f64()));
-        println!("time: {:.1} s with {threads} threads, in which {}", times.all.as_secs_f64(), parts.join(", "));
-    }
+    let (file, [start, end]) = (order.out.display().to_string(), [root.start(), root.end()].map(state));
+    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+    let spent = parts.into_iter().chain([("all", times.all)]);
+    let spent: serde_json::Map<_, _> = spent.map(|(what, time)| (format!("{what}_ms"), ms(time).into())).collect();
+    let object = json!({
+        "file": file, "bytes": bytes, "program": order.program, "steps": root.count(), "segments": segments,
+        "threads": threads, "start": start, "end": end, "chain_id": job.chain_id,
+        "contract": format!("0x{}", hex::encode(job.contract.0)), "job_id": hex::encode(job.job_id),
+        "insecure": work.parameters.prover().is_insecure(), "times": spent,
+    });
+    let parts = parts.map(|(what, time)| format!("{what} {:.1} s", time.as_secs_f64())).join(", ");
+    let text = [
+        format!("{file}: {} steps of {} in {segments} segments, {bytes} bytes", root.count(), order.program),
+        format!("job id: {}\nstart: {start}\nend: {end}", hex::encode(job.job_id)),
+        format!("time: {:.1} s with {threads} threads, in which {parts}", times.all.as_secs_f64()),
+    ];
+    answer(json, &object, text.join("\n"))?;
     if work.parameters.prover().is_insecure() {
         eprintln!("{}", params::INSECURE);
     }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{FEWEST_STEPS, MOST_STEPS, left, length};
+    use super::{MOST_STEPS, left, length};
     use std::time::Duration;
 
     #[test]
     fn segments_keep_all_threads_busy() {
         assert_eq!(length(1_000, 1), 1_000, "one thread merges nothing");
         assert_eq!(length(1_000, 4), 63);
-        assert_eq!(length(10, 4), FEWEST_STEPS);
+        assert_eq!(length(130, 4), 17);
+        assert_eq!(length(10, 4), 3);
+        assert_eq!(length(1, 4), 1);
         assert_eq!(length(1 << 40, 4), MOST_STEPS);
     }
 

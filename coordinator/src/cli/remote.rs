@@ -12,16 +12,18 @@ use ureq::{Agent, Body, RequestBuilder};
 
 use super::exit::Exit;
 use super::files;
+use super::output::answer;
 
 /// Time to connect. Beyond, the coordinator counts as not reached.
 const CONNECT: Duration = Duration::from_secs(10);
 /// Time to the head of an answer: a job is executed before it is accepted. Beyond, as above.
 const ANSWER: Duration = Duration::from_secs(660);
-/// Time without a byte, longer than the pause between the comments in a stream of events. Beyond, the connection is
-/// given up.
+/// Time without a byte. Beyond, the connection is given up.
 const SILENCE: Duration = Duration::from_secs(660);
 /// Time without a byte of a stream of events, in which a comment comes every few seconds.
 const EVENT_SILENCE: Duration = Duration::from_secs(60);
+/// Time for the answer that it serves, which takes no work. Beyond, it does not serve.
+const HEALTH: Duration = Duration::from_secs(4);
 /// Bytes of an answer in JSON. Beyond, it is no answer of a coordinator.
 const JSON_BYTES: u64 = 64 << 20;
 /// Bytes of a token's file.
@@ -208,11 +210,7 @@ fn kind(status: StatusCode) -> Exit {
 /// `health`.
 pub(crate) fn health(arguments: &RemoteArgs, json: bool) -> anyhow::Result<()> {
     let remote = arguments.remote()?;
-    remote.bytes("/healthz", JSON_BYTES)?;
-    if json {
-        println!("{}", json!({ "url": remote.base, "healthy": true }));
-    } else {
-        println!("{} serves", remote.base);
-    }
-    Ok(())
+    let request = remote.agent.get(remote.url("/healthz"));
+    remote.answer(request.config().timeout_global(Some(HEALTH)).build().call())?;
+    answer(json, &json!({ "url": remote.base, "healthy": true }), format!("{} serves", remote.base))
 }

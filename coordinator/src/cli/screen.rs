@@ -12,7 +12,7 @@ impl Bar {
     /// A bar of so many steps; none with `quiet`.
     pub(crate) fn new(steps: u64, quiet: bool) -> Self {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} steps {msg}");
+            let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} steps{msg}");
             ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
         Self(bar)
@@ -23,7 +23,7 @@ impl Bar {
         self.0.is_some()
     }
 
-    /// What it shows.
+    /// What it shows: the message follows the steps without a space.
     pub(crate) fn set(&self, prefix: &str, steps: u64, message: &str) {
         if let Some(bar) = &self.0 {
             bar.set_prefix(prefix.to_owned());

@@ -1,11 +1,16 @@
 //! `serve`.
 
+use std::net::SocketAddr;
+use std::path::Path;
+
 use crowdfold_coordinator::catalog::Catalog;
 use crowdfold_coordinator::server::Server;
+use serde_json::json;
 
 use super::exit::Exit;
 use super::logs;
 use super::options::SettingsArgs;
+use super::output::answer;
 use super::signals::Signals;
 
 /// What to serve with.
@@ -16,7 +21,7 @@ pub(crate) struct Serve {
 }
 
 /// Serves until a signal comes or a part of the coordinator fails.
-pub(crate) async fn run(serve: &Serve) -> anyhow::Result<()> {
+pub(crate) async fn run(serve: &Serve, json: bool) -> anyhow::Result<()> {
     let mut signals = Signals::watch()?;
     let settings = serve.settings.settings()?;
     logs::start(&settings.logs)?;
@@ -25,7 +30,7 @@ pub(crate) async fn run(serve: &Serve) -> anyhow::Result<()> {
         let catalog = catalog(&settings.server.params)?;
         let server = Server::start(settings, catalog).await?;
         tracing::info!(address = %server.address, version = env!("CARGO_PKG_VERSION"), "listening");
-        println!("listening on http://{}", server.address);
+        announce(server.address, json)?;
         anyhow::Ok(server.run().await?)
     });
     tokio::select! {
@@ -38,8 +43,14 @@ pub(crate) async fn run(serve: &Serve) -> anyhow::Result<()> {
     }
 }
 
+/// Says where a server listens, which only it knows if it was to choose the port.
+pub(crate) fn announce(address: SocketAddr, json: bool) -> anyhow::Result<()> {
+    let url = format!("http://{address}");
+    answer(json, &json!({ "listening": url }), format!("listening on {url}"))
+}
+
 /// The programs of a folder: at least one.
-pub(crate) fn catalog(folder: &std::path::Path) -> anyhow::Result<Catalog> {
+pub(crate) fn catalog(folder: &Path) -> anyhow::Result<Catalog> {
     let none = || {
         let folder = folder.display();
         Exit::NotFound.error(format!("{folder} has no parameters: make some with `coordinator params make`"))

@@ -11,6 +11,7 @@ use crowdfold_wire::ParametersId;
 use serde_json::{Value, json};
 
 use super::exit::Exit;
+use super::output::answer;
 use super::{files, params};
 
 /// What to verify, and what to compare it with.
@@ -124,27 +125,28 @@ impl Verified {
         Ok(())
     }
 
-    /// Prints what it proves.
-    fn show(&self) {
+    /// What it proves, for people.
+    fn text(&self) -> String {
         let about = self.json();
-        println!("valid");
+        let mut lines = vec!["valid".to_owned()];
         for key in ["program", "parameters", "count", "start", "end", "chain_id", "contract", "job_id"] {
-            match &about[key] {
-                Value::String(text) => println!("{key}: {text}"),
-                other => println!("{key}: {other}"),
-            }
+            lines.push(match &about[key] {
+                Value::String(text) => format!("{key}: {text}"),
+                other => format!("{key}: {other}"),
+            });
         }
         for (which, state) in [("start", self.proof.start()), ("end", self.proof.end())] {
             // Not every state of the right form is one that the program can be in.
             for field in self.program().describe(state).unwrap_or_default() {
-                println!("{which} {}: {} ({})", field.name, field.value, field.meaning);
+                lines.push(format!("{which} {}: {} ({})", field.name, field.value, field.meaning));
             }
         }
         let mut steps = BTreeMap::<String, u64>::new();
         for receipt in self.proof.receipts() {
             *steps.entry(hex::encode(receipt.prover.0)).or_default() += receipt.count;
         }
-        steps.iter().for_each(|(prover, steps)| println!("prover 0x{prover}: {steps} steps"));
+        lines.extend(steps.iter().map(|(prover, steps)| format!("prover 0x{prover}: {steps} steps")));
+        lines.join("\n")
     }
 }
 
@@ -153,11 +155,7 @@ pub(crate) fn run(wanted: &Verify, json: bool) -> anyhow::Result<()> {
     let bytes = files::read(&wanted.file, PROOF_BYTES)?;
     let verified = verify(&bytes, &wanted.params, wanted.program.as_deref())?;
     verified.compare(wanted)?;
-    if json {
-        println!("{}", verified.json())
-    } else {
-        verified.show()
-    }
+    answer(json, &verified.json(), verified.text())?;
     if verified.parameters.prover().is_insecure() {
         eprintln!("{}", params::INSECURE);
     }

@@ -8,11 +8,14 @@ use serde_json::{Value, json};
 
 use super::exit::{self, Exit};
 use super::jobs::path;
+use super::output::say;
 use super::remote::Remote;
 use super::screen::{Bar, seconds};
 
 /// The shortest and the longest wait before a coordinator that is not there is asked again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// Time before a stream of events that ended, or that is not to be had, is asked for again.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Time between two looks at a job about which there is news.
 const NEWS: Duration = Duration::from_millis(500);
 /// Time between two looks at a job without news, for the time that is left.
@@ -42,10 +45,10 @@ pub(crate) fn to_the_end(remote: &Remote, job: u64, shown: Shown, json: bool) ->
             // The stream ended, or there is none.
             Ok(None) => {
                 wait = BACKOFF.0;
-                std::thread::sleep(NEWS);
+                std::thread::sleep(PAUSE);
             }
             Err(error) if exit::of(&error) == Exit::Unreachable => {
-                screen.away(&error);
+                screen.away(&error)?;
                 std::thread::sleep(wait);
                 wait = (wait * 2).min(BACKOFF.1);
             }
@@ -61,7 +64,7 @@ pub(crate) fn to_the_end(remote: &Remote, job: u64, shown: Shown, json: bool) ->
 fn follow(remote: &Remote, job: u64, screen: &mut Screen) -> anyhow::Result<Option<Value>> {
     let look = |screen: &mut Screen| {
         let found = remote.get(&path(job), &[])?;
-        screen.job(&found);
+        screen.job(&found)?;
         let is_open = found["state"] == "open";
         if !is_open {
             screen.clear();
@@ -126,36 +129,45 @@ struct Screen {
 }
 
 impl Screen {
-    fn job(&mut self, job: &Value) {
+    fn job(&mut self, job: &Value) -> anyhow::Result<()> {
         if self.shown == Shown::Nothing {
-            return;
+            return Ok(());
         }
         let number = |key: &str| job[key].as_u64().unwrap_or(0);
         let bar = self.bar.get_or_insert_with(|| Bar::new(number("steps"), self.json));
         if bar.is_shown() {
             let left = job["left_ms"].as_u64().map(|left| format!(", {} left", seconds(left / 1000)));
-            let message = format!("{} ranges{}", number("ranges"), left.unwrap_or_default());
+            let message = format!(", {} ranges{}", number("ranges"), left.unwrap_or_default());
             bar.set(&format!("job {}", number("job")), number("covered"), &message);
-            return;
+            self.last = job.clone();
+            return Ok(());
         }
         // The time left changes always, and is no news.
         let of = |job: &Value| ["state", "covered", "ranges"].map(|key| job[key].clone());
         if of(&self.last) != of(job) {
-            println!("{}", json!({ "event": "job", "job": job }));
+            let mut line = json!({ "event": "job" });
+            for key in ["job", "state", "covered", "ranges", "steps", "left_ms", "ended_ms", "reason"] {
+                line[key] = job[key].clone();
+            }
+            say(line)?;
             self.last = job.clone();
         }
+        Ok(())
     }
 
-    fn away(&mut self, error: &anyhow::Error) {
+    fn away(&mut self, error: &anyhow::Error) -> anyhow::Result<()> {
         match &self.bar {
-            Some(bar) if bar.is_shown() => bar.set("waiting for the coordinator", 0, ""),
+            Some(bar) if bar.is_shown() => {
+                bar.set("waiting for the coordinator", self.last["covered"].as_u64().unwrap_or(0), "");
+            }
             _ if self.shown == Shown::Progress => {
-                println!("{}", json!({ "event": "away", "message": format!("{error:#}") }));
+                say(json!({ "event": "away", "message": format!("{error:#}") }))?;
                 // It is news when it is back.
                 self.last = Value::Null;
             }
             _ => {}
         }
+        Ok(())
     }
 
     fn clear(&self) {

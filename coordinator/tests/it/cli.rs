@@ -6,6 +6,7 @@ use group::{Curve as _, Group as _};
 use halo2curves::bn256::{G1, G1Affine, G2};
 use halo2curves::serde::SerdeObject as _;
 use std::fs;
+use std::process::Stdio;
 
 #[test]
 fn arguments_that_are_not_understood_end_with_2() {
@@ -15,6 +16,16 @@ fn arguments_that_are_not_understood_end_with_2() {
     }
     assert!(coordinator(&["--help"]).done().contains("Exit codes:"));
     assert!(coordinator(&["--version"]).done().contains(env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn an_answer_that_does_not_arrive_is_a_failure() {
+    let full = fs::File::options().write(true).open("/dev/full").expect("a device");
+    let mut config = command(&["config", "default"]);
+    let ended = config.stdout(full).stderr(Stdio::piped()).spawn().expect("a process").wait_with_output();
+    let ended = ended.expect("it ends");
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.code() == Some(1) && told.contains("standard output can't be written"), "{told}");
 }
 
 #[test]
@@ -96,6 +107,24 @@ fn parameters_are_made_checked_and_kept_when_others_take_their_place() {
     assert_eq!(check(&file, &other).json()["insecure"], false);
     coordinator(&["params", "check", &file, "--srs", &srs]).fails(10, &[&file, "these powers of tau give"]);
     coordinator(&["params", "check", &file, "--srs", &other, "--sha256", &"00".repeat(32)]).fails(10, &["was pinned"]);
+}
+
+#[test]
+fn parameters_of_another_version_of_the_circuits_are_not_taken_for_these() {
+    let folder = Folder::new("cli-params-version");
+    let (out, srs) = (folder.text("params"), shared("dev.ptau"));
+    let make = |program: &str| coordinator(&["params", "make", program, "--srs", &srs, "--out", &out]);
+    make("squarings/1/2").done();
+    // Those of a program of other rows, under the name of this one.
+    let mut bytes = fs::read(folder.path("params/squarings+1+2.params")).expect("a file");
+    let name = b"squarings/1/2";
+    let at = bytes.windows(name.len()).position(|window| window == name).expect("its name");
+    bytes[at + name.len() - 1] = b'1';
+    let file = folder.text(&format!("params/{FILE}"));
+    fs::write(&file, &bytes).expect("a file");
+    coordinator(&["params", "check", &file]).fails(10, &[&file, "another version"]);
+    make(PROGRAM).fails(6, &[&file, "another version", "move it away"]);
+    assert_eq!(fs::read(&file).expect("a file"), bytes);
 }
 
 #[test]
@@ -199,7 +228,7 @@ fn logs_are_lines_of_json_where_nobody_watches() {
     let (data, params) = (folder.text("data"), shared("params"));
     for (format, is_json) in [("auto", true), ("json", true), ("pretty", false)] {
         let mut serve = command(&["serve", "--data", &data, "--params", &params, "--listen", "127.0.0.1:0"]);
-        serve.args(["--logs", format]).stderr(std::process::Stdio::piped());
+        serve.args(["--logs", format]).stderr(Stdio::piped());
         let mut serving = Running::spawn(serve);
         serving.line();
         let logs = serving.logs();

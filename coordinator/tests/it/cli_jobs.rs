@@ -118,7 +118,7 @@ fn a_job_that_expires_ends_waiting_with_8() {
     let lines: Vec<_> = ended.out.lines().map(str::to_owned).collect();
     ended.fails(8, &["is expired"]);
     let last: serde_json::Value = serde_json::from_str(lines.last().expect("lines")).expect("JSON");
-    assert_eq!((&last["event"], &last["job"]["state"]), (&"job".into(), &"expired".into()));
+    assert_eq!((&last["event"], &last["state"]), (&"job".into(), &"expired".into()));
     let out = client.folder.text("a.proof");
     client.submit(&["--deadline", "1", "--proof", &out]).fails(8, &["is expired"]);
     assert!(!client.folder.path("a.proof").exists());

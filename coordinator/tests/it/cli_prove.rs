@@ -1,6 +1,6 @@
 //! A job proved and verified in processes of their own.
 
-use crate::cli_world::{PROGRAM, Running, command, coordinator, job, shared};
+use crate::cli_world::{FILE, PROGRAM, Running, command, coordinator, job, shared};
 use crate::store_world::Folder;
 use serde_json::Value;
 use std::fs;
@@ -79,6 +79,11 @@ fn a_job_is_proved_and_verified_and_nothing_else_is_taken_for_its_proof() {
     coordinator(&["verify", &file, "--params", &params, "--program", "rollup/1"])
         .fails(11, &["no parameters of rollup/1"]);
     coordinator(&["verify", &file, "--params", &params, "--program", "x"]).fails(3, &["there is no program `x`"]);
+    // Parameters that are damaged say nothing about a proof.
+    let own = fs::read(shared(&format!("params/{FILE}"))).expect("a file");
+    fs::create_dir(folder.path("params")).expect("a folder");
+    fs::write(folder.path("params").join(FILE), &own[..own.len() - 1]).expect("a file");
+    coordinator(&["verify", &file, "--params", &folder.text("params")]).fails(1, &[FILE, "can't be used"]);
     let error = coordinator(&["--json", "verify", &file, "--params", &params, "--count", "8"]);
     let told: Value = serde_json::from_str(error.err.trim()).expect("an object");
     assert_eq!((error.code, &told["error"]), (10, &"not_valid".into()));

@@ -1,9 +1,9 @@
 //! Commands against a coordinator that is played: how it answers is chosen by the test.
 
-use crate::cli_world::{PATIENCE, Running, command, coordinator};
+use crate::cli_world::{Ended, PATIENCE, Running, command, coordinator};
 use crate::store_world::Folder;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -46,11 +46,21 @@ impl Play {
             play.note(order);
             Json(json!({ "folder": "/backups/daily", "bytes": 77 }))
         };
+        let submit = async |State(play): State<Self>, RawQuery(query): RawQuery, headers: HeaderMap, body: String| {
+            let header = |name: &str| headers[name].to_str().expect("text").to_owned();
+            play.note(json!([query, header("content-type"), header("idempotency-key"), body]));
+            (StatusCode::CREATED, Json(json!({ "job": 5, "steps": 9 })))
+        };
+        let jobs = async |State(play): State<Self>, RawQuery(query): RawQuery| {
+            play.note(json!(query));
+            Json(json!({ "jobs": [job(2, "open")], "before": 5 }))
+        };
         let busy = async || {
             let said = json!({ "error": "too_many", "message": "slower" });
             (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")], Json(said))
         };
         Router::new()
+            .route("/v1/jobs", post(submit).get(jobs))
             .route("/v1/jobs/{job}", get(show))
             .route("/v1/events", get(async |State(play): State<Self>| events(play.job)))
             .route("/v1/clients", post(clients).get(list))
@@ -116,6 +126,15 @@ fn job(covered: u64, state: &str) -> Value {
     json!({ "job": 5, "state": state, "covered": covered, "steps": 9, "ranges": 1, "reason": "so it is" })
 }
 
+/// That a line says how the job is.
+fn is_about(line: &str, job: &Value) {
+    let line: Value = serde_json::from_str(line).expect("JSON");
+    assert_eq!(line["event"], "job");
+    for (key, value) in job.as_object().expect("an object") {
+        assert_eq!(line[key], *value, "{key}");
+    }
+}
+
 /// Starts to watch the job, and waits until it has said how it is.
 fn watch_job(url: &str) -> Running {
     let mut watching = Running::spawn(command(&["job", "watch", "5", "--url", url]));
@@ -124,8 +143,7 @@ fn watch_job(url: &str) -> Running {
 }
 
 fn expect(watching: &mut Running, job: &Value) {
-    let line: Value = serde_json::from_str(&watching.line()).expect("JSON");
-    assert_eq!(line, json!({ "event": "job", "job": job }));
+    is_about(&watching.line(), job);
 }
 
 #[test]
@@ -147,8 +165,7 @@ fn a_job_is_followed_by_its_events_and_through_a_restart() {
     while line.contains("\"away\"") {
         line = watching.line();
     }
-    let line: Value = serde_json::from_str(&line).expect("JSON");
-    assert_eq!(line["job"], job(7, "open"));
+    is_about(&line, &job(7, "open"));
     change.send_replace(job(9, "done"));
     expect(&mut watching, &job(9, "done"));
     assert_eq!(watching.end(), (0, String::new()));
@@ -178,7 +195,7 @@ fn an_administrator_manages_a_coordinator_that_runs() {
     let at = |arguments: &[&str]| {
         let mut asked = command(arguments);
         asked.args(["--url", &url, "--token-file", &token]);
-        crate::cli_world::Ended::of(asked)
+        Ended::of(asked)
     };
     assert_eq!(at(&["client", "add", "carol", "--weight", "2"]).done().trim(), "ab".repeat(32));
     let order = json!({ "name": "carol", "role": "client", "weight": 2 });
@@ -189,4 +206,34 @@ fn an_administrator_manages_a_coordinator_that_runs() {
     assert!(at(&["backup", "--name", "daily"]).done().contains("/backups/daily: 77 bytes"));
     assert_eq!(stage.asked().last(), Some(&json!({ "name": "daily" })));
     at(&["health"]).fails(5, &["slower; try again in 7 s"]);
+}
+
+#[test]
+fn everything_that_is_said_of_a_job_arrives() {
+    let folder = Folder::new("cli-orders");
+    let (_change, changes) = watch::channel(job(0, "open"));
+    let stage = Stage::new(anywhere(), changes);
+    let (file, url) = (folder.text("job.json"), stage.url());
+    fs::write(&file, "{}").expect("a file");
+    let submit = |more: &[&str]| {
+        let mut submit = command(&["job", "submit", &file, "--program", "rollup/1", "--url", &url]);
+        submit.args(more);
+        assert_eq!(Ended::of(submit).done(), "5\n");
+    };
+    submit(&["--idempotency-key", "k", "--deadline", "60", "--bounty", "7", "--height", "3"]);
+    let query = "program=rollup%2F1&deadline_s=60&bounty=7&height=3";
+    assert_eq!(stage.asked(), [json!([query, "application/json", "k", "{}"])]);
+    submit(&["--form", "binary"]);
+    let asked = stage.asked();
+    assert_eq!(asked[1][1], "application/octet-stream");
+    assert_eq!(asked[1][2].as_str().map(str::len), Some(32), "a key is made where none is given");
+
+    let list = ["--state", "open", "--program", "rollup/1", "--before", "9", "--limit", "1", "--all"];
+    let mut listing = command(&["job", "list", "--url", &url]);
+    listing.args(list);
+    let listed = Ended::of(listing);
+    assert!(listed.err.contains("--before 5"), "{listed:?}");
+    assert!(listed.done().contains("2/9 steps"));
+    let query = "state=open&program=rollup%2F1&before=9&limit=1&all=true";
+    assert_eq!(stage.asked().last(), Some(&json!(query)));
 }

@@ -6,6 +6,7 @@ mod cli_keep;
 mod cli_prove;
 mod cli_watch;
 mod cli_world;
+mod deploy;
 mod http;
 mod sequencer;
 mod sequencer_crash;
