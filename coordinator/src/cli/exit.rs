@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
+use crowdfold_coordinator::sequencer::SequencerError;
 use crowdfold_coordinator::server::ServerError;
 use crowdfold_coordinator::settings::{BadSetting, SettingsError};
 use crowdfold_coordinator::store::StoreError;
@@ -95,6 +96,8 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         return match error {
             ServerError::Store(error) => of_cause(error),
             ServerError::Setting(error) => of_cause(error),
+            ServerError::Sequencer(error) => of_cause(error),
+            ServerError::Program(_) => Some(Exit::NotFound),
             ServerError::Listen { error, .. } if error.kind() == ErrorKind::AddrInUse => Some(Exit::Conflict),
             _ => None,
         };
@@ -105,6 +108,16 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
                 Some(Exit::Conflict)
             }
             StoreError::Corrupt { .. } | StoreError::Missing { .. } => Some(Exit::NotValid),
+            _ => None,
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<SequencerError>() {
+        return match error {
+            SequencerError::Store(error) => of_cause(error),
+            SequencerError::Accounts(crowdfold_rollup::Error::Missing { .. }) => Some(Exit::NotFound),
+            SequencerError::Accounts(crowdfold_rollup::Error::InUse { .. }) => Some(Exit::Conflict),
+            SequencerError::Setting(_) | SequencerError::Domain => Some(Exit::Arguments),
+            SequencerError::Ahead { .. } | SequencerError::Diverged { .. } => Some(Exit::NotValid),
             _ => None,
         };
     }

@@ -1,5 +1,8 @@
 //! The whole system in processes of its own, which are killed at random moments.
 
+// What repeats a failure is printed.
+#![allow(clippy::print_stdout)]
+
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
