@@ -60,9 +60,6 @@ pub enum JobError {
     /// An idempotency key that can't be one.
     #[error("an idempotency key has 1 to {KEY_BYTES} bytes")]
     Key,
-    /// The program takes no more jobs.
-    #[error("these parameters of {0} only serve jobs that began with them: order with the current ones")]
-    Draining(String),
     /// The native execution broke down.
     #[error("the job can't be executed")]
     Execution,
@@ -95,9 +92,6 @@ impl Jobs {
     /// # Errors
     /// [`JobError`]; nothing is left of the job then but blobs, which are collected.
     pub async fn accept(&self, order: Order, bytes: Bytes) -> Result<Accepted, JobError> {
-        if order.entry.is_draining {
-            return Err(JobError::Draining(order.entry.name.clone()));
-        }
         let store = &self.storage.store;
         if let Some(key) = &order.key
             && let Some(job) = store.job_of_key(order.client.id, key).await?

@@ -113,7 +113,6 @@ impl From<JobError> for HttpError {
         match error {
             JobError::Plan(PlanError::TooLarge { .. }) | JobError::Steps { .. } => Self::TooLarge(error.to_string()),
             JobError::Plan(_) | JobError::Key => Self::Bad(error.to_string()),
-            JobError::Draining(_) => Self::Conflict(error.to_string()),
             JobError::Store(error) => error.into(),
             JobError::Execution | JobError::Randomness(_) => {
                 tracing::error!(%error, "a job can't be accepted");

@@ -49,9 +49,9 @@ pub(super) struct AcceptedBody {
 
 fn entry(app: &App, program: &str) -> Answer<Arc<Entry>> {
     let unknown = || {
-        let mut known: Vec<_> = app.catalog.entries().map(|entry| entry.name.as_str()).collect();
-        known.dedup();
-        HttpError::Bad(format!("there is no program `{program}` here, only {}", known.join(", ")))
+        let open = app.catalog.entries().filter(|entry| !entry.is_draining);
+        let known: Vec<_> = open.map(|entry| entry.name.as_str()).collect();
+        HttpError::Bad(format!("there is no program `{program}` here for new jobs, only {}", known.join(", ")))
     };
     app.catalog.named(program).cloned().ok_or_else(unknown)
 }

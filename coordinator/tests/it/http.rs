@@ -548,6 +548,25 @@ fn the_description_has_every_route() {
 }
 
 #[test]
+fn parameters_that_were_replaced_only_serve_what_began_with_them() {
+    let folder = Folder::new("http-draining");
+    let bytes = catalog().named(PROGRAM).expect("it is there").merge_file.clone();
+    let load = || Catalog::load(&folder.path("")).expect("they can be loaded");
+    std::fs::write(folder.path("squarings+1+1~before.params"), &bytes).expect("a file");
+    let draining = load();
+    assert!(draining.named(PROGRAM).is_none());
+    let entry = draining.entries().next().expect("it is loaded").clone();
+    assert!(entry.is_draining && draining.of(entry.id).is_some());
+    // What is there for new jobs too is not draining, whichever is read first.
+    std::fs::write(folder.path("squarings+1+1.params"), &bytes).expect("a file");
+    let both = load();
+    assert!(both.named(PROGRAM).is_some_and(|entry| !entry.is_draining));
+    assert_eq!(both.entries().filter(|entry| entry.is_draining).count(), 0);
+    std::fs::write(folder.path("unknown~x.params"), &bytes).expect("a file");
+    assert!(Catalog::load(&folder.path("")).is_err());
+}
+
+#[test]
 fn tokens_are_stored_as_hashes() {
     let world = World::new("hashed");
     world.submit(ONE, 1);

@@ -337,6 +337,30 @@ fn kills_lose_nothing_that_was_verified() {
 }
 
 #[test]
+fn a_job_is_proved_to_its_end_with_parameters_that_were_replaced() {
+    let mut world = World::new("draining");
+    let job = world.submit(20);
+    world.kill();
+    let current = std::mem::take(&mut world.catalog);
+    // Its parameters are not there at all: it waits, and nothing is lost.
+    world.start();
+    assert_eq!((&world.job(job)["state"], &world.job(job)["paused"]), (&"open".into(), &true.into()));
+    world.kill();
+    let bytes = current.named(PROGRAM).expect("it is there").merge_file.clone();
+    let program = Builtin::from_name(PROGRAM).expect("a program");
+    let entry = Entry::new(Parameters::from_bytes(program, &bytes).expect("what was written"));
+    world.catalog.add(Entry { is_draining: true, ..entry });
+    world.start();
+    let form = Squarings::job(Fr::from(3), &[Fr::from(1)]);
+    assert_eq!(world.request("POST", &format!("/v1/jobs?program={PROGRAM}"), Some(&form)).0, 400);
+    let prover = world.prover("a");
+    world.wait(job, |job| job["state"] == "done");
+    prover.stop();
+    world.catalog = current;
+    world.verify_root(job, 20);
+}
+
+#[test]
 fn requests_that_can_not_be_granted_say_why() {
     let world = World::new("requests");
     let text = |(status, body): (u16, Vec<u8>)| (status, String::from_utf8_lossy(&body).into_owned());

@@ -251,8 +251,13 @@ fn report(
 ) -> anyhow::Result<()> {
     println!("\n{:<12} {:>6} {:>12}", "", "steps", "CPU seconds");
     let seconds = |found: Option<f64>| found.map_or("-".to_owned(), |seconds| format!("{seconds:.2}"));
-    for (number, prover) in (1_u8..).zip(provers) {
-        let count: u64 = proof.receipts().iter().filter(|r| r.prover == payout(number)).map(|r| r.count).sum();
+    // The coordinator numbers provers as they come.
+    let leaders = api.get("/v1/leaderboard")?;
+    for (payout, prover) in (1..).map(payout).zip(provers) {
+        let count: u64 = proof.receipts().iter().filter(|r| r.prover == payout).map(|r| r.count).sum();
+        let leaders = leaders["leaders"].as_array().context("leaders")?;
+        let own = leaders.iter().find(|leader| leader["payout"] == payout.to_string().as_str());
+        let number = &own.context("each prover is known")?["prover"];
         println!("{:<12} {count:>6} {:>12}", format!("prover {number}"), seconds(prover.cpu_seconds()));
     }
     println!("{:<12} {:>6} {:>12}", "coordinator", "", seconds(coordinator.cpu_seconds()));
