@@ -242,15 +242,18 @@ impl Actor {
         self.shared.sealed.notify_one();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut is_due = false;
         loop {
+            // While one batch after the other is due, requests are answered in between.
             tokio::select! {
                 command = self.inbox.recv() => match command {
                     None => return Ok(()),
                     Some(command) => self.group(command).await?,
                 },
                 _ = ticks.tick() => self.tick().await?,
+                () = std::future::ready(()), if is_due => {}
             }
-            self.seal_what_is_due().await?;
+            is_due = self.seal_what_is_due().await?;
             self.show();
         }
     }
@@ -394,20 +397,20 @@ impl Actor {
         Ok(SealedNow { batch, closed })
     }
 
-    async fn seal_what_is_due(&mut self) -> Result<(), SequencerError> {
-        loop {
-            let settings = &self.shared.options.settings;
-            let (most, age) = (settings.batch_transactions as u64, settings.batch_age_s.saturating_mul(1000));
-            let is_old = self.work.since.is_some_and(|since| since.0.saturating_add(age) <= self.now().0);
-            if !is_old && self.work.executable() < most {
-                return Ok(());
-            }
-            if self.seal().await?.is_none() {
-                // What could not be executed is gone, or stays where it is.
-                self.work.since = Some(self.now()).filter(|_| self.work.executable() > 0);
-                return Ok(());
-            }
+    /// Seals a batch if one is due; says whether another may be.
+    async fn seal_what_is_due(&mut self) -> Result<bool, SequencerError> {
+        let settings = &self.shared.options.settings;
+        let (most, age) = (settings.batch_transactions as u64, settings.batch_age_s.saturating_mul(1000));
+        let is_old = self.work.since.is_some_and(|since| since.0.saturating_add(age) <= self.now().0);
+        if !is_old && self.work.executable() < most {
+            return Ok(false);
         }
+        let is_sealed = self.seal().await?.is_some();
+        if !is_sealed {
+            // What could not be executed is gone, or stays where it is.
+            self.work.since = Some(self.now()).filter(|_| self.work.executable() > 0);
+        }
+        Ok(is_sealed)
     }
 
     /// Seals a batch of what waits, if something can be executed. The order of writes is what makes it survive crashes:

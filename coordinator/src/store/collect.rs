@@ -8,8 +8,8 @@ use super::{At, Kept, Result, Storage, Store};
 /// How long things are kept, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Inputs, states and inner proofs of a job after its end, and the bytes of a batch after its sequence was merged. Longer than the scheduler's `grace_ms`, as proofs are
-    /// compensated that long.
+    /// Inputs, states and inner proofs of a job after its end, and the bytes of a batch after its sequence was merged.
+    /// Longer than the scheduler's `grace_ms`, as proofs are compensated that long.
     pub job_ms: u64,
     /// Root proofs of jobs after their end; `None` for ever.
     pub root_ms: Option<u64>,

@@ -1,6 +1,8 @@
 //! Transactions become batches, batches become jobs, and their proofs become one.
 
-use crowdfold_coordinator::sequencer::{AccountName, Answer, Offered, SealedNow, SequencerError, Settings, Unanswered};
+use crowdfold_coordinator::sequencer::{
+    AccountName, Answer, MAX_REQUEST_TRANSACTIONS, Offered, SealedNow, SequencerError, Settings, Unanswered,
+};
 use crowdfold_coordinator::store::{BatchState, DepositConflict, Fault, Options, Place, Store as _};
 use crowdfold_fold::{Address, Fr};
 use crowdfold_programs::rollup::{Batch, BatchData, Deposit, SignedTransaction, Transaction};
@@ -545,6 +547,9 @@ fn who_can_not_be_answered_is_told_so() {
         }
         assert_eq!(busy, 600 - 256);
         drop(waiting);
+        // Nor does a request find room that is larger than all that may wait.
+        let huge = vec![transfer(2, 3, 0, 5, 1); 4 * MAX_REQUEST_TRANSACTIONS + 1];
+        assert_eq!(world.sequencer.submit(huge).await, Err(Unanswered::Busy));
         world.stop().await;
     });
 }

@@ -59,8 +59,8 @@ impl AccountProof {
         }))
     }
 
-    /// The account, if the path leads from it to `root`, which comes from somebody who is trusted: a proof, or the chain.
-    /// Nothing else is trusted, not even what this says of its own root.
+    /// The account, if the path leads from it to `root`, which comes from somebody who is trusted: a proof, or the
+    /// chain. Nothing else is trusted, not even what this says of its own root.
     ///
     /// # Errors
     /// [`Error::Value`] for a key that is none; [`Error::Limit`] for an index beyond the tree; [`Error::NotInTree`].
