@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod chance;
 pub mod http;
 pub mod hub;
+pub mod open_files;
 pub mod pool;
 pub mod refusal;
 pub mod server;

@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 use crowdfold_coordinator::catalog::{Catalog, file_name};
 use crowdfold_coordinator::chance;
 use crowdfold_coordinator::hub::Clock;
+use crowdfold_coordinator::open_files;
 use crowdfold_coordinator::server::{Options, Server};
 use crowdfold_coordinator::store::{self, NewClient, Role, Storage, Store as _, TokenHash};
 use crowdfold_fold::{Address, Parameters, Srs};
@@ -115,6 +116,7 @@ async fn serve(serve: Serve) -> anyhow::Result<()> {
     } else {
         logs.init();
     }
+    open_files::allow();
     let catalog = Catalog::load(&serve.params)?;
     ensure!(
         catalog.entries().next().is_some(),

@@ -228,6 +228,9 @@ pub enum HubError {
     /// The database can't be written or contradicts what is to be written.
     #[error("the store fails: {0}")]
     Store(#[from] StoreError),
+    /// Threads can't be started.
+    #[error("threads for verification can't be started: allow this process more of them ({0})")]
+    Cores(#[from] rayon::ThreadPoolBuildError),
 }
 
 /// The loop's state.
@@ -305,7 +308,7 @@ impl Hub {
         done: mpsc::UnboundedSender<Done>,
     ) -> Result<(Self, watch::Receiver<Arc<View>>), HubError> {
         let epoch = storage.store.epoch();
-        let pool = Pool::start(storage.blobs.clone(), config.native_merges, done);
+        let pool = Pool::start(storage.blobs.clone(), config.native_merges, done)?;
         let (view, seen) = watch::channel(Arc::default());
         let mut hub = Self {
             scheduler: Scheduler::new(Config { epoch, ..config }),
@@ -365,9 +368,9 @@ impl Hub {
                     }
                 }
                 Some(work) = done.recv() => {
-                    self.done(work).await?;
+                    self.done(work)?;
                     while let Ok(work) = done.try_recv() {
-                        self.done(work).await?;
+                        self.done(work)?;
                     }
                 }
                 _ = ticks.tick() => {
