@@ -358,6 +358,7 @@ impl Hub {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let mut is_tick = false;
             tokio::select! {
                 count = inbox.recv_many(&mut commands, BURST) => {
                     if count == 0 {
@@ -378,10 +379,13 @@ impl Hub {
                     self.forget_old();
                     self.expire_paused();
                     self.wait_no_longer();
-                    self.show();
+                    is_tick = true;
                 }
             }
             self.settle().await?;
+            if is_tick {
+                self.show();
+            }
         }
     }
 

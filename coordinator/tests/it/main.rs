@@ -1,5 +1,6 @@
 //! The coordinator's parts as the others meet them.
 
+mod hub;
 mod store;
 mod store_crash;
 mod store_damage;
