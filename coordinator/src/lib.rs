@@ -13,6 +13,7 @@ pub mod jobs;
 pub mod keeper;
 pub mod listen;
 pub mod metrics;
+pub mod open_files;
 pub mod pool;
 pub mod sequencer;
 pub mod server;

@@ -1,21 +1,31 @@
 //! The native cores: batches of proofs to verify, and merges.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crowdfold_fold::{Address, Error, Job, RangeProof, merge, verify, verify_batch};
 use crowdfold_programs::Program as _;
 use crowdfold_sched::{ProofId, Range, TaskId};
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::sleep;
 
 use crate::catalog::Entry;
 use crate::chance;
 use crate::metrics::{Metrics, observe};
-use crate::store::{Blobs, JobData, StoreError};
+use crate::store::{Blobs, JobData, StoreError, StoredProof};
 
 /// Proofs that are verified at once. More would pay little: the fixed part is ten of them.
 pub const BATCH: usize = 16;
+
+/// How much the cores give way to connections, on the system's scale of 20 below the usual: a prover that asks for work has it in
+/// milliseconds, whatever is being verified and merged. Without connections the cores have all the time there is.
+const NICENESS: i32 = 5;
+
+/// Time before a merge is stored again that found no room.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// What a proof has to prove.
 #[derive(Clone, Debug)]
@@ -52,8 +62,19 @@ pub struct MergeWork {
 pub enum Done {
     /// A proof was looked at: valid, refused with a reason, or not to be read.
     Checked(ProofId, Checked),
-    /// A merge was made, or failed with a reason.
-    Merged(TaskId, Result<Bytes, String>),
+    /// A merge ended.
+    Merged(TaskId, Merged),
+}
+
+/// What came of a merge.
+#[derive(Debug)]
+pub enum Merged {
+    /// It is valid and on disk.
+    Stored(StoredProof),
+    /// It failed, for this reason.
+    Failed(String),
+    /// It can't be stored.
+    Unstored(StoreError),
 }
 
 /// What is known of a proof.
@@ -67,11 +88,45 @@ pub enum Checked {
     Unreadable(StoreError),
 }
 
+/// Threads that compute, as many as the machine has cores.
+#[derive(Clone, Debug)]
+struct Cores(Arc<ThreadPool>);
+
+impl Cores {
+    fn start() -> Result<Self, ThreadPoolBuildError> {
+        let name = |number| format!("core-{number}");
+        let pool = ThreadPoolBuilder::new().thread_name(name).start_handler(|_| give_way()).build()?;
+        Ok(Self(Arc::new(pool)))
+    }
+
+    /// Runs something there. The error is its panic.
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+        let pool = Arc::clone(&self.0);
+        spawn_blocking(move || pool.install(work)).await
+    }
+}
+
+/// Lets other threads go before this one.
+#[cfg(target_os = "linux")]
+fn give_way() {
+    use rustix::process::{getpriority_process, setpriority_process};
+    // On Linux this is about the thread and not the process.
+    let usual = getpriority_process(None);
+    if let Err(error) = usual.and_then(|usual| setpriority_process(None, usual + NICENESS)) {
+        tracing::debug!(%error, "verification does not give way to connections");
+    }
+}
+
+/// Elsewhere threads have no niceness of their own.
+#[cfg(not(target_os = "linux"))]
+fn give_way() {}
+
 /// The pool's entrance.
 #[derive(Clone, Debug)]
 pub struct Pool {
     claims: mpsc::UnboundedSender<Claim>,
     merges: Arc<Semaphore>,
+    cores: Cores,
     blobs: Blobs,
     metrics: Metrics,
     done: mpsc::UnboundedSender<Done>,
@@ -80,10 +135,19 @@ pub struct Pool {
 impl Pool {
     /// Starts it. Results come through `done`; as many merges run at once as `merges` says. The queues are bounded by
     /// what the scheduler asks for.
-    pub fn start(blobs: Blobs, merges: usize, metrics: Metrics, done: mpsc::UnboundedSender<Done>) -> Self {
+    ///
+    /// # Errors
+    /// If threads can't be started.
+    pub fn start(
+        blobs: Blobs,
+        merges: usize,
+        metrics: Metrics,
+        done: mpsc::UnboundedSender<Done>,
+    ) -> Result<Self, ThreadPoolBuildError> {
         let (claims, inbox) = mpsc::unbounded_channel();
-        tokio::spawn(verify_all(blobs.clone(), metrics.clone(), inbox, done.clone()));
-        Self { claims, merges: Arc::new(Semaphore::new(merges)), blobs, metrics, done }
+        let cores = Cores::start()?;
+        tokio::spawn(verify_all(cores.clone(), blobs.clone(), metrics.clone(), inbox, done.clone()));
+        Ok(Self { claims, merges: Arc::new(Semaphore::new(merges)), cores, blobs, metrics, done })
     }
 
     /// Verifies a proof when there is a core.
@@ -98,20 +162,39 @@ impl Pool {
     pub fn merge(&self, work: MergeWork) {
         let (blobs, done, merges) = (self.blobs.clone(), self.done.clone(), Arc::clone(&self.merges));
         let metrics = self.metrics.clone();
+        let cores = self.cores.clone();
         tokio::spawn(async move {
             let Ok(_permit) = merges.acquire().await else { return };
             let (task, began) = (work.task, Instant::now());
             let parts = async { Ok((blobs.proof(work.left).await?, blobs.proof(work.right).await?)) };
-            let merged = match parts.await {
+            let made = match parts.await {
                 Err(error) => Err(StoreError::to_string(&error)),
                 Ok((left, right)) => {
-                    let merged = tokio::task::spawn_blocking(move || merge_parts(&work, &left, &right)).await;
-                    merged.unwrap_or_else(|error| Err(error.to_string()))
+                    let made = cores.run(move || merge_parts(&work, &left, &right)).await;
+                    made.unwrap_or_else(|error| Err(error.to_string()))
                 }
             };
             observe(&metrics.merge_seconds, began.elapsed());
+            let merged = match made {
+                Ok(bytes) => store(&blobs, bytes).await,
+                Err(why) => Merged::Failed(why),
+            };
             _ = done.send(Done::Merged(task, merged));
         });
+    }
+}
+
+/// Stores a merge, however long it has to wait for room: the next one of its job waits for it anyway.
+async fn store(blobs: &Blobs, bytes: Bytes) -> Merged {
+    loop {
+        match blobs.put_proof(bytes.clone()).await {
+            Ok(stored) => return Merged::Stored(stored),
+            Err(StoreError::Full { what }) => {
+                tracing::warn!(what, "a merge waits for room on the disk");
+                sleep(RETRY).await;
+            }
+            Err(error) => return Merged::Unstored(error),
+        }
     }
 }
 
@@ -128,6 +211,7 @@ fn merge_parts(work: &MergeWork, left: &[u8], right: &[u8]) -> Result<Bytes, Str
 // It is measured how long it takes.
 #[allow(clippy::disallowed_methods)]
 async fn verify_all(
+    cores: Cores,
     blobs: Blobs,
     metrics: Metrics,
     mut inbox: mpsc::UnboundedReceiver<Claim>,
@@ -155,12 +239,12 @@ async fn verify_all(
             }
         }
         let began = Instant::now();
-        verify_some(&blobs, batch, &done).await;
+        verify_some(&cores, &blobs, batch, &done).await;
         observe(&metrics.verify_seconds, began.elapsed());
     }
 }
 
-async fn verify_some(blobs: &Blobs, batch: Vec<Claim>, done: &mpsc::UnboundedSender<Done>) {
+async fn verify_some(cores: &Cores, blobs: &Blobs, batch: Vec<Claim>, done: &mpsc::UnboundedSender<Done>) {
     let mut read = Vec::new();
     for claim in batch {
         match expected(blobs, &claim).await {
@@ -169,7 +253,7 @@ async fn verify_some(blobs: &Blobs, batch: Vec<Claim>, done: &mpsc::UnboundedSen
         }
     }
     let names: Vec<_> = read.iter().map(|(claim, _)| claim.proof).collect();
-    match tokio::task::spawn_blocking(move || verify_batch_of(&read)).await {
+    match cores.run(move || verify_batch_of(&read)).await {
         Ok(checked) => checked.into_iter().for_each(|(proof, checked)| _ = done.send(Done::Checked(proof, checked))),
         // Nothing in a proof may bring the verifier down; if something does, the proof is not good.
         Err(error) => names.into_iter().for_each(|proof| {

@@ -93,23 +93,30 @@ enum Broken {
 /// What a prover is told for whose proofs there is no room.
 const NO_ROOM: &str = "there is no room for proofs now: keep yours, and connect again later";
 
-/// How often something was tried that found no room.
-#[derive(Debug, Default)]
-struct Tries(u32);
+/// How often something was tried that found no room, and how long to wait for it.
+#[derive(Debug)]
+struct Tries {
+    count: u32,
+    wait: Duration,
+}
 
 impl Tries {
+    fn new() -> Self {
+        Self { count: 0, wait: ROOM_WAIT }
+    }
+
     /// Waits before the next try if there was no room. False if there is none for too long.
     ///
     /// # Errors
     /// Any other error.
     async fn again(&mut self, error: StoreError) -> Result<bool, StoreError> {
         let StoreError::Full { what } = error else { return Err(error) };
-        self.0 += 1;
-        if self.0 >= ROOM_TRIES {
+        self.count += 1;
+        if self.count >= ROOM_TRIES {
             return Ok(false);
         }
         tracing::warn!(what, "an upload waits for room on the disk");
-        sleep(ROOM_WAIT).await;
+        sleep(self.wait).await;
         Ok(true)
     }
 }
@@ -395,7 +402,7 @@ impl Connection {
         }
         let bytes = bytes::Bytes::from(chunk.bytes.into_vec());
         let (spool, offset) = (&self.gateway.storage.spool, chunk.offset.get());
-        let mut tries = Tries::default();
+        let mut tries = Tries::new();
         let end = loop {
             match spool.append(key, offset, bytes.clone()).await {
                 Ok(end) => break end,
@@ -422,7 +429,7 @@ impl Connection {
     /// All of an upload is there.
     async fn complete(&mut self, key: UploadKey, offer: &Offer) -> Result<(), Broken> {
         let storage = &self.gateway.storage;
-        let mut tries = Tries::default();
+        let mut tries = Tries::new();
         let stored = loop {
             match storage.spool.finish(key, &storage.blobs).await {
                 Ok(stored) => break stored,
@@ -580,5 +587,29 @@ impl Connection {
             }
         }
         Ok(())
+    }
+}
+
+const _: () = assert!(ROOM_TRIES as u64 * ROOM_WAIT.as_secs() * 1000 < IDLE_LIMIT_MS as u64);
+
+#[cfg(test)]
+mod tests {
+    use super::{ROOM_TRIES, Tries};
+    use crate::store::StoreError;
+    use std::time::Duration;
+
+    fn full() -> StoreError {
+        StoreError::Full { what: "the disk".into() }
+    }
+
+    #[tokio::test]
+    async fn what_finds_no_room_is_tried_again_and_not_for_ever() {
+        let mut tries = Tries { count: 0, wait: Duration::from_millis(1) };
+        for _ in 1..ROOM_TRIES {
+            assert!(tries.again(full()).await.expect("there may be room soon"));
+        }
+        assert!(!tries.again(full()).await.expect("this is no error"));
+        let other = Tries::new().again(StoreError::Stopping).await;
+        assert!(matches!(other, Err(StoreError::Stopping)), "{other:?}");
     }
 }

@@ -133,6 +133,8 @@ impl Config {
             .env("RUSTC", &rustc.program)
             // `-Z build-std` is all that is taken from the unstable side.
             .env("RUSTC_BOOTSTRAP", "1")
+            // The standard library is built for nothing else.
+            .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
             // Takes precedence over every other way of setting flags, so none leaks in; and cargo keeps it from build
             // scripts because a target is named.
             .env("CARGO_ENCODED_RUSTFLAGS", variant.rustflags(root, rustc).join("\u{1f}"))

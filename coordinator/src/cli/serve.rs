@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crowdfold_coordinator::catalog::Catalog;
+use crowdfold_coordinator::open_files;
 use crowdfold_coordinator::server::Server;
 use serde_json::json;
 
@@ -25,6 +26,7 @@ pub(crate) async fn run(serve: &Serve, json: bool) -> anyhow::Result<()> {
     let mut signals = Signals::watch()?;
     let settings = serve.settings.settings()?;
     logs::start(&settings.logs)?;
+    open_files::allow();
     // A task of its own, so that a signal counts while parameters are being loaded too.
     let serving = tokio::spawn(async move {
         let catalog = catalog(&settings.server.params)?;

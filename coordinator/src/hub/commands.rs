@@ -10,7 +10,7 @@ use super::{
 };
 use crate::bus::News;
 use crate::metrics::{Place, Refusal};
-use crate::pool::{Checked, Claim, Done};
+use crate::pool::{Checked, Claim, Done, Merged};
 use crate::store::{BlobName, Record, StoredProof};
 
 impl Hub {
@@ -214,26 +214,21 @@ impl Hub {
     }
 
     /// The pool has done something.
-    pub(super) async fn done(&mut self, done: Done) -> Result<(), HubError> {
+    pub(super) fn done(&mut self, done: Done) -> Result<(), HubError> {
         match done {
             Done::Checked(proof, checked) => match self.merging.remove(&proof) {
                 Some(merging) => self.merge_checked(merging, checked),
                 None => self.checked(proof, checked),
             },
-            Done::Merged(task, Err(why)) => {
+            Done::Merged(task, Merged::Failed(why)) => {
                 tracing::warn!(%task, why, "a native merge failed");
                 self.events.push_back(Event::MergeFailed { task, prover: None, bad_proof: false });
             }
-            Done::Merged(task, Ok(bytes)) => {
-                let Some(&(job, range)) = self.natively.get(&task) else { return Ok(()) };
-                let stored = loop {
-                    match self.storage.blobs.put_proof(bytes.clone()).await {
-                        Ok(stored) => break stored,
-                        Err(crate::store::StoreError::Full { .. }) => tokio::time::sleep(super::RETRY).await,
-                        Err(error) => return Err(error.into()),
-                    }
-                };
-                self.merged(task, job, range, stored, None);
+            Done::Merged(_, Merged::Unstored(error)) => return Err(error.into()),
+            Done::Merged(task, Merged::Stored(stored)) => {
+                if let Some(&(job, range)) = self.natively.get(&task) {
+                    self.merged(task, job, range, stored, None);
+                }
             }
         }
         Ok(())

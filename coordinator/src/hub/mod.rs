@@ -234,6 +234,9 @@ pub enum HubError {
     /// The database can't be written or contradicts what is to be written.
     #[error("the store fails: {0}")]
     Store(#[from] StoreError),
+    /// Threads can't be started.
+    #[error("threads for verification can't be started: allow this process more of them ({0})")]
+    Cores(#[from] rayon::ThreadPoolBuildError),
 }
 
 /// What the hub works with.
@@ -329,7 +332,7 @@ impl Hub {
     ) -> Result<(Self, watch::Receiver<Arc<View>>), HubError> {
         let Around { storage, catalog, clock, bus, metrics } = around;
         let epoch = storage.store.epoch();
-        let pool = Pool::start(storage.blobs.clone(), config.native_merges, metrics.clone(), done);
+        let pool = Pool::start(storage.blobs.clone(), config.native_merges, metrics.clone(), done)?;
         let (view, seen) = watch::channel(Arc::default());
         let mut hub = Self {
             scheduler: Scheduler::new(Config { epoch, ..config }),
@@ -382,6 +385,7 @@ impl Hub {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let mut is_tick = false;
             tokio::select! {
                 count = inbox.recv_many(&mut commands, BURST) => {
                     if count == 0 {
@@ -392,9 +396,9 @@ impl Hub {
                     }
                 }
                 Some(work) = done.recv() => {
-                    self.done(work).await?;
+                    self.done(work)?;
                     while let Ok(work) = done.try_recv() {
-                        self.done(work).await?;
+                        self.done(work)?;
                     }
                 }
                 _ = ticks.tick() => {
@@ -402,10 +406,13 @@ impl Hub {
                     self.forget_old();
                     self.expire_paused();
                     self.wait_no_longer();
-                    self.show();
+                    is_tick = true;
                 }
             }
             self.settle().await?;
+            if is_tick {
+                self.show();
+            }
         }
     }
 

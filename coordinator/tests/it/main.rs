@@ -8,6 +8,7 @@ mod cli_watch;
 mod cli_world;
 mod deploy;
 mod http;
+mod hub;
 mod sequencer;
 mod sequencer_crash;
 mod sequencer_http;

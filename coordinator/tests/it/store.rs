@@ -369,6 +369,16 @@ fn provers_keep_their_number_and_are_ranked() {
         world.rejects(Record::Suspended { prover: ProverId(99), until: later }, "is not known").await;
         let two = store.prover(key(2)).await.expect("readable").expect("it is known");
         assert_eq!((two.strikes, two.suspended_until), (2, Millis(9)));
+        // What is said again is not counted again, and what is forgotten is forgotten once.
+        world.commit(Record::Suspended { prover: two.id, until: Millis(9) }).await.expect("it is known");
+        let strikes = async || store.prover(key(2)).await.expect("readable").expect("it is known").strikes;
+        assert_eq!(strikes().await, 2);
+        for left in [1, 0, 0] {
+            world.commit(Record::Forgiven { prover: two.id }).await.expect("it is known");
+            assert_eq!(strikes().await, left);
+        }
+        world.rejects(Record::Forgiven { prover: ProverId(99) }, "is not known").await;
+        let two = store.prover(key(2)).await.expect("readable").expect("it is known");
 
         let three = add_prover(&world.storage, 3).await.expect("it can be written");
         for (prover, seed, lo, hi) in [(&two, 1, 0, 1), (&three, 2, 1, 3), (&world.prover, 3, 3, 4)] {

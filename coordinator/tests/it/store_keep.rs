@@ -55,6 +55,7 @@ fn only_what_nothing_refers_to_is_removed() {
         let two = world.prove(range(2, 4), 2, Verdict::Counted).await.expect("it is free");
         let spare = world.prove(range(3, 6), 3, Verdict::Spare { owed: 1 }).await.expect("that is possible");
         let late = world.prove(range(0, 1), 4, Verdict::Late).await.expect("that is possible");
+        let refused = world.prove(range(6, 7), 8, Verdict::Refused).await.expect("that is possible");
         let parked = upload(storage, &world.prover, 5).await.expect("it can be written");
         world.commit(uploaded(parked, &world.prover, world.job, range(6, 8))).await.expect("it is new");
         let merged = storage.blobs.put_proof(proof_bytes(6).into()).await.expect("it can be written");
@@ -74,9 +75,9 @@ fn only_what_nothing_refers_to_is_removed() {
         assert_eq!(storage.collect(now, &grace).await.expect("it can be written"), none);
 
         let done = storage.collect(MUCH_LATER, &ORPHANS).await.expect("it can be written");
-        assert_eq!((done.blobs, done.jobs, done.uploads, done.strange), (4 + 3, 0, 0, 1));
-        assert!(done.bytes > 4 * 400 && strange.exists());
-        for gone in [one, two, late, lost] {
+        assert_eq!((done.blobs, done.jobs, done.uploads, done.strange), (5 + 3, 0, 0, 1));
+        assert!(done.bytes > 5 * 400 && strange.exists());
+        for gone in [one, two, late, refused, lost] {
             assert!(!has(storage, gone).await);
         }
         for kept in [spare, parked.proof(), merged.proof()] {

@@ -26,10 +26,10 @@ const WATCHED: Duration = Duration::from_secs(60);
 /// Milliseconds for which a prover folds on average, before it asks for another segment. Shorter than a segment's time,
 /// so that there are many samples.
 const FOLDS_MS: u64 = 40_000;
-/// Time between two reports of progress, as of provers that fold.
-const REPORT: Duration = Duration::from_secs(2);
 /// Time between handing a segment back and asking for the next one.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long a prover may wait for work: far longer only where something is stuck.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Provers that upload a proof of what they have folded, once, before they ask.
 const UPLOADS: usize = 150;
 
@@ -37,9 +37,8 @@ const UPLOADS: usize = 150;
 struct Busy {
     light: Light,
     segment: Option<Segment>,
-    /// Inputs of it that have come, and steps that it says are folded.
+    /// Inputs of it that have come.
     inputs: u64,
-    folded: u64,
     proof: Option<Proof>,
     rng: ChaCha20Rng,
     /// When it asked for the segment that it waits for.
@@ -56,7 +55,6 @@ impl Busy {
             light: Light::connect(address, number, speed).await?,
             segment: None,
             inputs: 0,
-            folded: 0,
             proof: None,
             rng: ChaCha20Rng::seed_from_u64(number as u64),
             asked: None,
@@ -79,7 +77,7 @@ impl Busy {
     fn heard(&mut self, message: FromCoordinator) -> anyhow::Result<()> {
         match message {
             FromCoordinator::Segment(segment) => {
-                (self.inputs, self.folded) = (0, 0);
+                self.inputs = 0;
                 self.segment = Some(segment);
             }
             FromCoordinator::Inputs(inputs) => {
@@ -97,14 +95,10 @@ impl Busy {
         Ok(())
     }
 
-    /// Says that it has folded one more step, if there is an input for it and it is not the last.
+    /// Says that it has folded a step, which it will hand in.
     fn report(&mut self) -> anyhow::Result<()> {
-        if let Some(segment) = &self.segment
-            && self.folded < self.inputs.min(segment.steps.get() - 1)
-        {
-            self.folded += 1;
-            let steps = Within::new(self.folded)?;
-            self.light.send(Progress { task: segment.task, steps })?;
+        if let Some(segment) = self.segment.as_ref().filter(|_| self.proof.is_some()) {
+            self.light.send(Progress { task: segment.task, steps: Within::new(1)? })?;
         }
         Ok(())
     }
@@ -126,15 +120,16 @@ impl Busy {
     /// Works till then, and some more until it has what it asked for.
     async fn work(mut self, until: Instant) -> anyhow::Result<Self> {
         let mut turn = self.later(FOLDS_MS);
-        let mut report = self.later(REPORT.as_millis() as u64 / 2);
+        // As long as it said that a step takes it.
+        let mut report = Some(self.later(1000 * TARGET_S / STEPS as u64));
         loop {
             let now = Instant::now();
             if now >= until && self.asked.is_none() {
                 return Ok(self);
             }
-            if now >= report {
+            ensure!(self.asked.is_none_or(|asked| asked.elapsed() < PATIENCE), "a prover gets no work");
+            if report.take_if(|report| *report <= now).is_some() {
                 self.report()?;
-                report += REPORT;
             }
             if now >= turn && now < until && self.asked.is_none() {
                 if self.segment.is_some() {
@@ -145,7 +140,8 @@ impl Busy {
                     turn = self.later(FOLDS_MS);
                 }
             }
-            let wake = if self.asked.is_some() { report } else { report.min(turn).min(until) };
+            let wake = if let Some(asked) = self.asked { asked + PATIENCE } else { turn.min(until) };
+            let wake = report.map_or(wake, |report| report.min(wake));
             if let Some(message) = self.light.next_before(wake).await? {
                 self.heard(message)?;
             }

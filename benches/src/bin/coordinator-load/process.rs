@@ -70,7 +70,7 @@ fn memory(pid: u32) -> anyhow::Result<f64> {
     Ok(line.trim().trim_end_matches(" kB").parse::<f64>()?)
 }
 
-/// What a coordinator is started with. The only place that knows its command line.
+/// What a coordinator is started with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Choices {
     /// Seconds that a segment should take.
@@ -98,7 +98,7 @@ impl Site {
             fs::remove_dir_all(&data).with_context(|| data.display().to_string())?;
         }
         fs::create_dir_all(&data).with_context(|| data.display().to_string())?;
-        let added = binaries.command("coordinator").args(["add-client", "bench", "--data"]).arg(&data).output()?;
+        let added = binaries.command("coordinator").args(["client", "add", "bench", "--data"]).arg(&data).output()?;
         ensure!(added.status.success(), "a client can't be added: {}", String::from_utf8_lossy(&added.stderr));
         let token = String::from_utf8(added.stdout)?.trim().to_owned();
         // It is free again at once, and nobody else here asks for one.
@@ -109,13 +109,20 @@ impl Site {
     /// Starts it, and waits until it listens.
     pub(crate) fn start(&self) -> anyhow::Result<Coordinator> {
         let log = File::options().create(true).append(true).open(self.data.with_extension("log"))?;
+        let settings = self.data.with_extension("toml");
+        let Choices { target_s, min_steps } = self.choices;
+        // All of the load comes from one address.
+        let text = format!(
+            "[server]\ndata = {:?}\nparams = {:?}\n[scheduler]\ntarget_s = {target_s}\nmin_steps = {min_steps}\n\
+             [requests]\nper_second = 0\n",
+            self.data, self.params,
+        );
+        fs::write(&settings, text).with_context(|| settings.display().to_string())?;
         let mut child = self
             .binaries
             .command("coordinator")
-            .args(["serve", "--listen", &self.address.to_string()])
-            .args(["--target", &self.choices.target_s.to_string()])
-            .args(["--min-steps", &self.choices.min_steps.to_string()])
-            .args(["--params".as_ref(), self.params.as_os_str(), "--data".as_ref(), self.data.as_os_str()])
+            .args(["serve", "--listen", &self.address.to_string(), "--config"])
+            .arg(&settings)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()

@@ -15,7 +15,15 @@ use crate::store::{
 /// A transaction that has the database to itself from its beginning on. If it is dropped nothing of it was done.
 pub(super) async fn begin(writer: &SqlitePool, faults: &Faults) -> Result<Transaction<'static, Sqlite>> {
     faults.point()?;
-    Ok(writer.begin_with("BEGIN IMMEDIATE").await?)
+    match writer.begin_with("BEGIN IMMEDIATE").await {
+        // SQLite has undone by itself what found no room, and the connection takes that transaction for open for ever. The
+        // next connection knows of none.
+        Err(sqlx::Error::InvalidSavePointStatement) => {
+            writer.acquire().await?.close().await?;
+            Ok(writer.begin_with("BEGIN IMMEDIATE").await?)
+        }
+        begun => Ok(begun?),
+    }
 }
 
 pub(super) async fn end(transaction: Transaction<'static, Sqlite>, faults: &Faults) -> Result<()> {

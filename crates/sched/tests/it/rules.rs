@@ -1,8 +1,8 @@
 //! Each rule of section 3 of docs/spec/network.md, and what must not happen.
 
 use crowdfold_sched::{
-    BadEvent, Bytes, CancelReason, ClientId, Config, Effect, Event, JobEnd, JobId, JobSpec, Millis, ProverId, Release,
-    Standing, Verdict,
+    BadEvent, Bytes, CancelReason, ClientId, Config, Effect, Event, JobEnd, JobId, JobSpec, Millis, ProverId,
+    ProverSpec, Release, Speed, Standing, Verdict,
 };
 
 use crate::world::{World, proof, range, segments, spec, verdicts};
@@ -237,6 +237,25 @@ fn bad_proofs_suspend_for_growing_times() {
 }
 
 #[test]
+fn bad_proofs_of_earlier_runs_count() {
+    let mut world = World::new();
+    world.job(1, spec(100_000));
+    let spec = |strikes| ProverSpec { speed: Speed(1000), memory: Bytes(1000), merges: false, strikes };
+    let joined = |prover, strikes| Event::ProverJoined { prover: ProverId(prover), spec: spec(strikes) };
+    // The second one says less than this run has counted, as one whose verdict was still being written down.
+    for (prover, strikes, again, ms) in [(1, 3, 3, 480_000), (2, 2, 0, 240_000), (3, 0, 1, 120_000)] {
+        world.step(joined(prover, strikes));
+        world.leave(prover);
+        world.step(joined(prover, again));
+        let segment = segments(&world.ready(prover, 1))[0];
+        let (proof, _) = world.receive(segment, segment.range);
+        let effects = world.step(Event::Refused { proof });
+        let until = Millis(world.now + ms);
+        assert!(effects.contains(&Effect::Suspend { prover: ProverId(prover), until }), "{effects:?}");
+    }
+}
+
+#[test]
 fn good_proofs_are_forgiving_and_absence_is_not() {
     let mut world = World::with(Config { forgiven_by: 2, target_ms: 10_000, min_steps: 2, ..Config::default() });
     world.job(1, spec(100_000));
@@ -253,10 +272,13 @@ fn good_proofs_are_forgiving_and_absence_is_not() {
     };
     assert_eq!(refuse(&mut world), 60_000);
     assert_eq!(refuse(&mut world), 120_000);
+    let mut forgiven = 0;
     for _ in 0..4 {
         let segment = world.worker(1);
-        world.hand_in(segment, segment.range);
+        let effects = world.hand_in(segment, segment.range);
+        forgiven += effects.iter().filter(|effect| **effect == Effect::Forgiven { prover: ProverId(1) }).count();
     }
+    assert_eq!(forgiven, 2);
     assert_eq!(refuse(&mut world), 60_000);
 }
 
