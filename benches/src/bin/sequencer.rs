@@ -124,6 +124,17 @@ where
     Ok(began.elapsed().as_secs_f64())
 }
 
+/// Seconds that the process's threads have run so far: busy neighbours change the time that is measured, and not these.
+fn cpu() -> anyhow::Result<f64> {
+    /// Of a second, as Linux shows them to programs.
+    const TICKS: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").context("the time that was used is only known on Linux")?;
+    // User and system time, counted from behind the program's name.
+    let fields = stat.rsplit_once(')').context("no name")?.1.split_whitespace();
+    let ticks = fields.skip(11).take(2).map(str::parse::<f64>).collect::<Result<Vec<_>, _>>()?;
+    Ok(ticks.iter().sum::<f64>() / TICKS)
+}
+
 async fn measure(folder: &Path) -> anyhow::Result<Vec<Measure>> {
     let key = |number| Account { key: secret_key([3; 32], number).public(), balance: 1 << 80, nonce: 0 };
     let accounts: Vec<Account> = (0..ACCOUNTS).into_par_iter().map(key).collect();
@@ -137,7 +148,7 @@ async fn measure(folder: &Path) -> anyhow::Result<Vec<Measure>> {
     let (direct, rest) = all.split_at(TRANSACTIONS as usize);
     let (binary, json) = rest.split_at(TRANSACTIONS as usize);
     let chunks = |all: &[Offered]| all.chunks(REQUEST).rev().map(<[Offered]>::to_vec).collect::<Vec<_>>();
-    let to = sequencer.clone();
+    let (to, before) = (sequencer.clone(), cpu()?);
     let direct_s = send(chunks(direct), move |request| {
         let to = to.clone();
         async move {
@@ -147,6 +158,7 @@ async fn measure(folder: &Path) -> anyhow::Result<Vec<Measure>> {
         }
     })
     .await?;
+    let used = (cpu()? - before) / f64::from(TRANSACTIONS);
     let bodies = |all: &[Offered], form: fn(&[Offered]) -> Vec<u8>| -> Vec<Vec<u8>> {
         chunks(all).iter().map(|chunk| form(chunk)).collect()
     };
@@ -175,6 +187,7 @@ async fn measure(folder: &Path) -> anyhow::Result<Vec<Measure>> {
     let rate = |seconds: f64| f64::from(TRANSACTIONS) / seconds;
     let mut measures = vec![
         Measure::new("sequencer_accepted_s", "accepted: verified, on disk, answered", rate(direct_s), "tx/s"),
+        Measure::new("sequencer_cpu_us", "of all cores for one of these", used * 1e6, "us"),
         Measure::new("sequencer_binary_s", "the same through the router, encoded", rate(seconds[0]), "tx/s"),
         Measure::new("sequencer_json_s", "the same through the router, as JSON", rate(seconds[1]), "tx/s"),
     ];
