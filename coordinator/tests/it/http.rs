@@ -1,5 +1,8 @@
 //! The interface over HTTP, with a real listener: who may what, what is refused, and that all of it is counted.
 
+// A test waits for what comes in a moment.
+#![allow(clippy::disallowed_methods)]
+
 use crate::store_world::Folder;
 use crowdfold_coordinator::catalog::{Catalog, Entry};
 use crowdfold_coordinator::server::Server;
