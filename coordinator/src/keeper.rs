@@ -132,10 +132,27 @@ impl Keeper {
     /// Deadlines don't move when the system's clock jumps, but dates of what is stored are off until a restart.
     fn check_clock(&self, before: i128) -> i128 {
         let now = self.offset();
-        if now.abs_diff(before) > u128::from(JUMP_MS) {
+        if has_jumped(before, now) {
             tracing::warn!(jump_ms = %(now - before), "the system's clock jumped: deadlines stay, dates are off");
             self.metrics.clock_jumps.inc();
         }
         now
+    }
+}
+
+/// Whether a clock that was so far ahead has jumped, one way or the other; slow corrections are no jumps.
+fn has_jumped(before: i128, now: i128) -> bool {
+    now.abs_diff(before) > u128::from(JUMP_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{JUMP_MS, has_jumped};
+
+    #[test]
+    fn jumps_are_seen_both_ways_and_corrections_are_none() {
+        let jump = i128::from(JUMP_MS);
+        assert!(has_jumped(0, jump + 1) && has_jumped(0, -jump - 1) && has_jumped(3_600_000, 0));
+        assert!(!has_jumped(0, jump) && !has_jumped(-500, 500));
     }
 }
