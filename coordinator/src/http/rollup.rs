@@ -254,7 +254,7 @@ async fn account(State(sequencer): State<Sequencer>, Path(name): Path<String>) -
 /// The state after the last sealed batch, what waits, and what is taken.
 #[utoipa::path(get, path = "/v1/rollup/state", tag = "rollup", responses((status = 200, body = Object)))]
 async fn state(State(sequencer): State<Sequencer>) -> Answer {
-    let (view, counts) = (sequencer.view(), sequencer.storage().store.sequencer_counts().await?);
+    let view = sequencer.view();
     let (head, settings, (chain_id, contract)) = (*view.snapshot.head(), sequencer.settings(), sequencer.settlement());
     let state = head.state;
     Ok(Json(json!({
@@ -267,7 +267,7 @@ async fn state(State(sequencer): State<Sequencer>) -> Answer {
         },
         "chain_id": chain_id, "contract": format!("0x{}", hex::encode(contract.0)), "program": settings.program,
         "pending": view.pending, "executable": view.executable, "pending_accounts": view.accounts,
-        "pending_deposits": counts.deposits, "stuck_deposit": view.stuck, "is_working": view.is_working,
+        "pending_deposits": view.deposits, "stuck_deposit": view.stuck, "is_working": view.is_working,
         "policy": {
             "least_fee": settings.least_fee.to_string(), "replacement_percent": settings.replacement_percent,
             "pending": settings.pending, "account_pending": settings.account_pending,

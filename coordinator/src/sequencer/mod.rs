@@ -236,6 +236,8 @@ pub struct View {
     pub accounts: u64,
     /// When the one that waits longest came, in milliseconds since 1970.
     pub oldest: Option<u64>,
+    /// Deposits that wait.
+    pub deposits: u64,
     /// The deposit that can't be executed and holds up those behind it.
     pub stuck: Option<u64>,
     /// Decisions in this run by code; `accepted` and `duplicate` among them.

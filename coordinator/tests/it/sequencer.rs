@@ -108,7 +108,8 @@ fn each_refusal_has_its_code() {
         world.refuse(transfer(2, 3, 0, 99, 7), "nonce_used").await;
 
         let numbers = world.sequencer.numbers().await.expect("readable");
-        assert_eq!((numbers.pending, numbers.batch, numbers.counts.batches[0] + numbers.counts.batches[1]), (0, 1, 1));
+        let counts = numbers.counts.batches;
+        assert_eq!((numbers.pending, numbers.batch, counts[0] + counts[1], counts[2..] == [0, 0]), (0, 1, 1, true));
         let count = |code| numbers.decided.get(code).copied().unwrap_or(0);
         assert_eq!((count("accepted"), count("bad_signature"), count("duplicate"), count("full")), (3, 3, 3, 1));
         world.stop().await;
@@ -339,6 +340,8 @@ fn proofs_of_a_sequence_become_one() {
         let (root, bytes, _) = world.sequence(1).await.root.expect("it is there");
         let proof = world.storage.blobs.proof(root).await.expect("it is there");
         assert_eq!((&proof[..], proof.len() as u64), (&parts.concat()[..], bytes));
+        let counts = world.sequencer.numbers().await.expect("readable").counts;
+        assert_eq!((counts.batches, counts.sequences, counts.deposits), ([0, 0, 4, 0], [1, 0, 1], 0));
         // The second one has a proof as soon as it is closed: that of its batch.
         assert_eq!(world.sequencer.seal(true).await, Ok(SealedNow { batch: None, closed: Some(2) }));
         world.until("it is merged", async |world| world.sequence(2).await.root.is_some()).await;
@@ -400,6 +403,8 @@ fn a_job_that_ended_without_a_proof_is_followed_by_another() {
         };
         world.storage.store.commit(&[end]).await.expect("it is open");
         assert_eq!(world.batch(1).await.state, BatchState::Failed);
+        let counts = world.sequencer.numbers().await.expect("readable").counts;
+        assert_eq!((counts.batches, counts.sequences), ([0, 0, 0, 1], [1, 0, 0]));
         world.stop().await;
         // The next look comes at the start.
         let world = World::new(&folder, settings()).await;

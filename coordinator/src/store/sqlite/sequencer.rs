@@ -477,9 +477,10 @@ impl SqliteStore {
         let sql = "DELETE FROM transactions WHERE id IN (SELECT id FROM transactions WHERE dropped < ? LIMIT ?)";
         let done = sqlx::query(sql).bind(int(before.0)?).bind(limit.min(PAGE)).execute(&mut *transaction).await?;
         let mut forgotten = done.rows_affected();
+        // Sequences are merged about in their order, so the oldest batch is the next.
         let sql = "DELETE FROM transactions WHERE batch = (SELECT b.number FROM batches b \
                    JOIN sequences s ON s.number = b.sequence WHERE s.merged < ? \
-                   AND EXISTS (SELECT 1 FROM transactions t WHERE t.batch = b.number) LIMIT 1)";
+                   AND b.number = (SELECT min(batch) FROM transactions WHERE batch IS NOT NULL))";
         forgotten += sqlx::query(sql).bind(int(before.0)?).execute(&mut *transaction).await?.rows_affected();
         if forgotten == 0 {
             return Ok(0);
@@ -505,20 +506,25 @@ impl SqliteStore {
     /// # Errors
     /// Those of every read.
     pub async fn sequencer_counts(&self) -> Result<SequencerCounts> {
-        let sql = "SELECT count(*) FILTER (WHERE b.job IS NULL), count(*) FILTER (WHERE j.state = 0), \
-                   count(*) FILTER (WHERE j.state = 1), count(*) FILTER (WHERE j.state > 1) \
-                   FROM batches b LEFT JOIN jobs j ON j.id = b.job";
-        let batches = sqlx::query(sql).fetch_one(&self.readers).await?;
-        let sql = "SELECT count(*) FILTER (WHERE closed IS NULL), \
-                   count(*) FILTER (WHERE closed IS NOT NULL AND root IS NULL), \
-                   count(*) FILTER (WHERE root IS NOT NULL), \
-                   (SELECT count(*) FROM deposits WHERE batch IS NULL) FROM sequences";
-        let sequences = sqlx::query(sql).fetch_one(&self.readers).await?;
-        let number = |row, column| unsigned(row, column);
+        // Numbers have no gaps, and what is not over is found by indices: all rows are never counted.
+        let sql = "SELECT (SELECT coalesce(max(number) - min(number) + 1, 0) FROM batches), \
+                   (SELECT count(*) FROM batches WHERE job IS NULL), \
+                   (SELECT count(*) FROM jobs j JOIN batches b ON b.job = j.id WHERE j.state = 0), \
+                   (SELECT count(*) FROM sequences s JOIN batches b ON b.sequence = s.number \
+                    JOIN jobs j ON j.id = b.job WHERE s.root IS NULL AND j.state > 1), \
+                   (SELECT coalesce(max(number), 0) FROM sequences), \
+                   (SELECT count(*) FROM sequences WHERE closed IS NULL), \
+                   (SELECT count(*) FROM sequences WHERE root IS NULL), \
+                   (SELECT count(*) FROM deposits WHERE batch IS NULL)";
+        let row = sqlx::query(sql).fetch_one(&self.readers).await?;
+        let number = |column| unsigned(&row, column);
+        let [sealed, proving, failed] = [number(1)?, number(2)?, number(3)?];
+        let proved = number(0)?.saturating_sub(sealed + proving + failed);
+        let (open, unmerged) = (number(5)?, number(6)?);
         Ok(SequencerCounts {
-            batches: [number(&batches, 0)?, number(&batches, 1)?, number(&batches, 2)?, number(&batches, 3)?],
-            sequences: [number(&sequences, 0)?, number(&sequences, 1)?, number(&sequences, 2)?],
-            deposits: number(&sequences, 3)?,
+            batches: [sealed, proving, proved, failed],
+            sequences: [open, unmerged.saturating_sub(open), number(4)?.saturating_sub(unmerged)],
+            deposits: number(7)?,
         })
     }
 
