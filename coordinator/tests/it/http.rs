@@ -16,11 +16,11 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-const PROGRAM: &str = "squarings/1/1";
+pub(crate) const PROGRAM: &str = "squarings/1/1";
 /// What should happen at once may take this long on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-fn catalog() -> Catalog {
+pub(crate) fn catalog() -> Catalog {
     static PARAMETERS: OnceLock<Vec<u8>> = OnceLock::new();
     let program = || Builtin::from_name(PROGRAM).expect("a program");
     let bytes = PARAMETERS.get_or_init(|| {
@@ -32,31 +32,44 @@ fn catalog() -> Catalog {
     catalog
 }
 
-/// A coordinator with three tokens: of two clients and an administrator.
-struct World {
-    runtime: Runtime,
-    server: Option<Server>,
-    address: SocketAddr,
-    folder: Folder,
+/// What a coordinator in a folder runs with.
+pub(crate) fn settings(folder: &Folder, requests: RequestSettings) -> Settings {
+    Settings {
+        server: ServerSettings {
+            data: folder.path("data"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            ..ServerSettings::default()
+        },
+        requests,
+        ..Settings::default()
+    }
 }
 
-const ONE: [u8; 32] = [1; 32];
+/// A coordinator with three tokens: of two clients and an administrator.
+pub(crate) struct World {
+    pub(crate) runtime: Runtime,
+    pub(crate) server: Option<Server>,
+    pub(crate) address: SocketAddr,
+    pub(crate) folder: Folder,
+}
+
+pub(crate) const ONE: [u8; 32] = [1; 32];
 const OTHER: [u8; 32] = [2; 32];
 const ADMIN: [u8; 32] = [3; 32];
 
-struct Reply {
-    status: u16,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
     head: String,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Reply {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&self.body)))
     }
 
     /// The code of an error, which comes with words.
-    fn error(&self, status: u16) -> String {
+    pub(crate) fn error(&self, status: u16) -> String {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
         let body = self.json();
         assert!(!body["message"].as_str().expect("a message").is_empty());
@@ -65,22 +78,14 @@ impl Reply {
 }
 
 impl World {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self::with(name, RequestSettings { per_second: 0, ..RequestSettings::default() })
     }
 
     fn with(name: &str, requests: RequestSettings) -> Self {
         let folder = Folder::new(&format!("http-{name}"));
         let runtime = Runtime::new().expect("a runtime");
-        let settings = Settings {
-            server: ServerSettings {
-                data: folder.path("data"),
-                listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-                ..ServerSettings::default()
-            },
-            requests,
-            ..Settings::default()
-        };
+        let settings = settings(&folder, requests);
         let server = runtime.block_on(Server::start(settings, catalog())).expect("it starts");
         let clients = [("one", ONE, Role::Client), ("other", OTHER, Role::Client), ("admin", ADMIN, Role::Admin)];
         for (name, token, role) in clients {
@@ -91,14 +96,14 @@ impl World {
         Self { runtime, address: server.address, server: Some(server), folder }
     }
 
-    fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time");
         stream
     }
 
     /// Sends bytes and reads until the connection is closed.
-    fn raw(&self, bytes: &[u8]) -> Reply {
+    pub(crate) fn raw(&self, bytes: &[u8]) -> Reply {
         let mut stream = self.connect();
         // It may be closed before all of it is sent.
         _ = stream.write_all(bytes);
@@ -115,7 +120,7 @@ impl World {
         Reply { status, head, body }
     }
 
-    fn request(&self, method: &str, path: &str, token: Option<[u8; 32]>, kind: &str, body: &[u8]) -> Reply {
+    pub(crate) fn request(&self, method: &str, path: &str, token: Option<[u8; 32]>, kind: &str, body: &[u8]) -> Reply {
         let token = token.map(|token| format!("authorization: Bearer {}\r\n", hex::encode(token))).unwrap_or_default();
         let kind = if kind.is_empty() { String::new() } else { format!("content-type: {kind}\r\n") };
         let length = body.len();
@@ -125,11 +130,11 @@ impl World {
         self.raw(&[head.as_bytes(), body].concat())
     }
 
-    fn get(&self, path: &str, token: Option<[u8; 32]>) -> Reply {
+    pub(crate) fn get(&self, path: &str, token: Option<[u8; 32]>) -> Reply {
         self.request("GET", path, token, "", b"")
     }
 
-    fn submit(&self, token: [u8; 32], steps: u64) -> u64 {
+    pub(crate) fn submit(&self, token: [u8; 32], steps: u64) -> u64 {
         let inputs: Vec<Fr> = (1..=steps).map(Fr::from).collect();
         let job = Squarings::job(Fr::from(3), &inputs);
         let reply = self.request("POST", &format!("/v1/jobs?program={PROGRAM}"), Some(token), "", &job);
@@ -145,7 +150,7 @@ impl World {
         found.unwrap_or(0)
     }
 
-    fn refused(&self, kind: &str) -> u64 {
+    pub(crate) fn refused(&self, kind: &str) -> u64 {
         self.metric(&format!("crowdfold_refused_total{{kind=\"{kind}\"}}"))
     }
 }
