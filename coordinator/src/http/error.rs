@@ -100,11 +100,15 @@ impl IntoResponse for HttpError {
     }
 }
 
+/// The largest number that the database can hold. Nothing has a greater one.
+const NUMBERS: u64 = i64::MAX.unsigned_abs();
+
 impl From<StoreError> for HttpError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::KeyReused { .. } => Self::Conflict("this idempotency key was used for another request".into()),
             StoreError::Conflict { .. } | StoreError::NotEmpty { .. } => Self::Conflict(error.to_string()),
+            StoreError::Limit { limit: NUMBERS, .. } => Self::Bad(format!("numbers go up to {NUMBERS}")),
             StoreError::Limit { .. } => Self::TooLarge(error.to_string()),
             other => {
                 tracing::error!(error = %other, "the store fails");

@@ -1,5 +1,8 @@
 //! A prover for tests that keeps to the protocol as far as a test wants it to, and folds for real.
 
+// What a server does is waited for, with an end.
+#![allow(clippy::disallowed_methods)]
+
 use crate::http::{ONE, PATIENCE, World, catalog, settings};
 use crowdfold_coordinator::catalog::Entry;
 use crowdfold_coordinator::server::Server;
@@ -14,7 +17,6 @@ use crowdfold_wire::{
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -92,7 +94,6 @@ pub(crate) struct Peer {
     pub(crate) number: u64,
     pub(crate) challenge: Challenge,
     address: SocketAddr,
-    inputs: BTreeMap<TaskId, Vec<Fr>>,
 }
 
 impl Peer {
@@ -106,7 +107,7 @@ impl Peer {
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
         let (socket, _) = tungstenite::client(request, stream).expect("it speaks the protocol");
         let challenge = Challenge::new([0; 32]);
-        let mut peer = Self { socket, number, challenge, address, inputs: BTreeMap::new() };
+        let mut peer = Self { socket, number, challenge, address };
         let FromCoordinator::Challenge(challenge) = peer.message() else { panic!("the challenge comes first") };
         peer.challenge = challenge;
         peer
@@ -328,11 +329,12 @@ impl Peer {
     pub(crate) fn finishes(&mut self, world: &World, job: u64) {
         let until = Instant::now() + PATIENCE;
         let path = format!("/v1/jobs/{job}");
-        self.ready(1, 0);
         while world.get(&path, Some(ONE)).json()["state"] != "done" {
             assert!(Instant::now() < until, "{}", world.get(&path, Some(ONE)).json());
+            self.ready(1, 0);
             match self.next_within(Duration::from_millis(100)) {
                 Some(FromCoordinator::Segment(segment)) => {
+                    self.ready(0, 0);
                     let work = self.inputs(segment);
                     self.proves(&work);
                 }

@@ -80,7 +80,7 @@ fn forged_proofs_are_refused_and_their_provers_suspended() {
     let mut honest = Peer::join(&world, HONEST, 2);
     let work = honest.work();
     for (number, (what, words, forge)) in (100..).zip(FORGERIES) {
-        println!("{what}");
+        eprintln!("{what}");
         let mut peer = Peer::join(&world, number, 2);
         let own = peer.work();
         assert_eq!(own.steps(), 2, "forgeries are made of two steps");
@@ -210,8 +210,9 @@ fn merges_are_not_taken_for_segments_nor_segments_for_merges() {
     });
     merger.ready(1, 1);
     let mut honest = Peer::join(&world, HONEST, 2);
-    let (first, second) = (honest.work(), honest.work());
+    let first = honest.work();
     let proof = honest.proves(&first);
+    let second = honest.work();
     honest.proves(&second);
     let task = merger.until(|message| match message {
         FromCoordinator::Merge(merge) => Some(merge.task),

@@ -1,5 +1,8 @@
 //! The interface over HTTP, with a real listener: who may what, what is refused, and that all of it is counted.
 
+// What a server does is waited for, with an end.
+#![allow(clippy::disallowed_methods)]
+
 use crate::store_world::Folder;
 use crowdfold_coordinator::catalog::{Catalog, Entry};
 use crowdfold_coordinator::server::Server;
@@ -270,6 +273,8 @@ fn jobs_are_ordered_listed_and_cancelled() {
     assert_eq!(world.get("/v1/jobs?state=lost", Some(ONE)).error(400), "bad_request");
     assert_eq!(world.get("/v1/jobs?stat=open", Some(ONE)).error(400), "bad_request");
     assert_eq!(world.get("/v1/jobs/x", Some(ONE)).error(400), "bad_request");
+    assert_eq!(world.get(&format!("/v1/jobs/{}", u64::MAX), Some(ONE)).error(400), "bad_request");
+    assert_eq!(world.get(&format!("/v1/jobs?before={}", 1_u64 << 63), Some(ONE)).error(400), "bad_request");
 
     let of = |key: &str, steps: u64| {
         let inputs: Vec<Fr> = (1..=steps).map(Fr::from).collect();
@@ -543,6 +548,13 @@ fn the_description_has_every_route() {
     for reference in text.split("\"#/components/schemas/").skip(1) {
         let name = reference.split('"').next().expect("a name");
         assert!(description["components"]["schemas"][name].is_object(), "{name}");
+    }
+    // What it answers to nonsense is described too.
+    for (path, operations) in description["paths"].as_object().expect("paths") {
+        for (method, operation) in operations.as_object().expect("operations") {
+            let error = &operation["responses"]["default"]["content"]["application/json"]["schema"]["$ref"];
+            assert_eq!(error, "#/components/schemas/ErrorBody", "{method} {path}");
+        }
     }
     let page = world.get("/docs", None);
     assert!(page.head.to_lowercase().contains("content-security-policy: default-src 'none'"));
