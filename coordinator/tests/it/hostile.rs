@@ -1,6 +1,6 @@
 //! Provers that don't keep to the protocol: each is told why it goes, each is counted once, and nobody else notices.
 
-use crate::hostile_peer::{Peer, entry, offer};
+use crate::hostile_peer::{Peer, entry, offer, trying};
 use crate::http::{ONE, World};
 use crowdfold_wire::limits::{MAX_FRAME_BYTES, MAX_RESTARTS, MESSAGE_BURST};
 use crowdfold_wire::{
@@ -100,7 +100,7 @@ fn no_one_comes_in_with_a_bad_hello() {
         ("a pong", Code::OutOfOrder, "Hello comes once", |peer| peer.send(Pong { number: 1 })),
     ];
     for (number, (what, code, words, attack)) in attacks.into_iter().enumerate() {
-        eprintln!("{what}");
+        trying(what);
         world.counts("Protocol", 1, || {
             let mut peer = Peer::dial(&world, 100 + number as u64);
             attack(&mut peer);
@@ -132,7 +132,7 @@ fn no_one_comes_in_with_a_bad_hello() {
         }),
     ];
     for (what, kind, code, words, attack) in attacks {
-        eprintln!("{what}");
+        trying(what);
         world.counts(kind, 1, || {
             let mut peer = Peer::dial(&world, 200);
             attack(&mut peer);
@@ -167,7 +167,7 @@ fn who_breaks_a_rule_is_told_which() {
     let theirs = work.segment.task;
     let mut number = 100;
     let mut breaks = |what: &str, has_work: bool, code: Code, words: &str, attack: &dyn Fn(&mut Peer, TaskId)| {
-        eprintln!("{what}");
+        trying(what);
         number += 1;
         world.counts("Protocol", 1, || {
             let mut peer = Peer::join(&world, number, 1);

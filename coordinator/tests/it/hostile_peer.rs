@@ -345,6 +345,12 @@ impl Peer {
     }
 }
 
+/// Names the case of a table that is tried, for whom the test fails.
+#[allow(clippy::print_stderr)]
+pub(crate) fn trying(what: &str) {
+    eprintln!("{what}");
+}
+
 pub(crate) fn offer(upload: UploadId, task: TaskId, first: u64, steps: u64, bytes: u64) -> Offer {
     let (first, steps) = (Within::new(first).expect("small"), Within::new(steps).expect("some"));
     Offer { upload, task, first, steps, bytes: Within::new(bytes).expect("small") }

@@ -1,6 +1,6 @@
 //! Forged proofs, and good ones in the wrong place: refused with a reason, counted, and paid to nobody.
 
-use crate::hostile_peer::{Peer, Work, entry, fold, key, payout, rng};
+use crate::hostile_peer::{Peer, Work, entry, fold, key, payout, rng, trying};
 use crate::http::{ONE, World};
 use crowdfold_fold::{Context, Fr, Parameters, RangeProof, Segment as Chain, Srs, StepFunction as _, merge};
 use crowdfold_programs::{Builtin, Program as _};
@@ -80,7 +80,7 @@ fn forged_proofs_are_refused_and_their_provers_suspended() {
     let mut honest = Peer::join(&world, HONEST, 2);
     let work = honest.work();
     for (number, (what, words, forge)) in (100..).zip(FORGERIES) {
-        eprintln!("{what}");
+        trying(what);
         let mut peer = Peer::join(&world, number, 2);
         let own = peer.work();
         assert_eq!(own.steps(), 2, "forgeries are made of two steps");
