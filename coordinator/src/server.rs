@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::sequencer::{self, Folding, Sequencer, SequencerError, Service};
 use crate::settings::{BadSetting, Settings};
 use crate::store::{self, Storage, Store as _, StoreError};
-use crate::ws::{Gateway, Register};
+use crate::ws::{Gateway, HandingIn, Register};
 
 /// Why a coordinator does not run.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +103,7 @@ impl Server {
             clock,
             metrics: metrics.clone(),
             links: AtomicU64::new(1),
+            handing_in: HandingIn::default(),
         });
         let chain = settings.chain.clone();
         let jobs = Jobs { storage: Arc::clone(&storage), hub: to_hub.clone(), bus: Arc::clone(&bus), clock, chain };

@@ -17,14 +17,14 @@ use crowdfold_programs::Program as _;
 use crowdfold_sched::{JobId, ProofId, ProverId, ProverSpec, Range, Release, Speed};
 use crowdfold_wire::limits::{
     CHECKPOINT_INTERVAL_MS, IDLE_LIMIT_MS, INPUT_OVERHEAD_BYTES, MAX_FRAME_BYTES, MAX_INPUTS_BYTES, MAX_QUEUE_AGE_MS,
-    PING_INTERVAL_MS, SUBPROTOCOL,
+    MAX_RESTARTS, PING_INTERVAL_MS, SUBPROTOCOL,
 };
 use crowdfold_wire::{
     Blob, Bytes, Cancel, Challenge, Chunk, ChunkState, CoordinatorSession, Event, FromProver, Goodbye, GoodbyeCode,
     Hello, InputList, Inputs, Merge, Millis, Offer, Outcome, Reason, Release as Released, ReleaseReason, Segment,
     SendError, SessionId, Stored, TaskId, Text, UploadId, UploadReceiver, Verdict, Welcome, Within,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use crate::catalog::{Catalog, Entry};
@@ -71,6 +71,26 @@ pub struct Gateway {
     pub metrics: Metrics,
     /// Connections so far.
     pub links: AtomicU64,
+    /// Proofs that are being handed in.
+    pub handing_in: HandingIn,
+}
+
+/// The same bytes may come over two connections at once. They are handed in one after the other, so that who comes
+/// second finds them on record: a proof has one prover.
+#[derive(Debug)]
+pub struct HandingIn(Vec<Mutex<()>>);
+
+impl Default for HandingIn {
+    fn default() -> Self {
+        Self((0..=u8::MAX).map(|_| Mutex::default()).collect())
+    }
+}
+
+impl HandingIn {
+    /// Waits until no proof is handed in that may be the same. Few others wait too.
+    async fn turn(&self, proof: ProofId) -> MutexGuard<'_, ()> {
+        self.0[usize::from(proof.0[0])].lock().await
+    }
 }
 
 /// Why a connection ends that is not the protocol's business.
@@ -92,6 +112,11 @@ enum Broken {
 
 /// What a prover is told for whose proofs there is no room.
 const NO_ROOM: &str = "there is no room for proofs now: keep yours, and connect again later";
+
+/// A client that does not offer the protocol.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("provers speak the WebSocket subprotocol `{SUBPROTOCOL}`: update the software, or reload the page")]
+pub struct Unspoken;
 
 /// How often something was tried that found no room, and how long to wait for it.
 #[derive(Debug)]
@@ -137,12 +162,24 @@ struct Connection {
     segments: BTreeMap<u64, Open>,
     /// Uploads of this connection, and whether their tasks are known.
     offers: HashMap<UploadId, (Offer, bool)>,
+    /// How often the bytes of those were not what their hashes say.
+    damaged: HashMap<UploadId, u8>,
 }
 
 /// Answers a prover that asks for a connection, and serves it until it ends. It is counted as long.
-pub fn accept(upgrade: WebSocketUpgrade, gateway: Arc<Gateway>, counted: Option<Arc<Counted>>) -> Response {
-    upgrade
-        .protocols([SUBPROTOCOL])
+///
+/// # Errors
+/// [`Unspoken`] if it does not offer the protocol.
+pub fn accept(
+    upgrade: WebSocketUpgrade,
+    gateway: Arc<Gateway>,
+    counted: Option<Arc<Counted>>,
+) -> Result<Response, Unspoken> {
+    let upgrade = upgrade.protocols([SUBPROTOCOL]);
+    if upgrade.selected_protocol().is_none() {
+        return Err(Unspoken);
+    }
+    let response = upgrade
         .max_message_size(MAX_FRAME_BYTES)
         .max_frame_size(MAX_FRAME_BYTES)
         .read_buffer_size(SOCKET_READ)
@@ -152,7 +189,24 @@ pub fn accept(upgrade: WebSocketUpgrade, gateway: Arc<Gateway>, counted: Option<
         .on_upgrade(async move |socket| {
             serve(socket, gateway).await;
             drop(counted);
-        })
+        });
+    Ok(response)
+}
+
+/// What a frame is that the WebSocket itself does not let through, and why; `None` if the connection is gone.
+fn no_frame(error: axum::Error) -> Result<(GoodbyeCode, String), axum::Error> {
+    use tungstenite::Error;
+    use tungstenite::error::ProtocolError::ResetWithoutClosingHandshake;
+
+    let error = error.into_inner();
+    match error.downcast_ref() {
+        Some(Error::Capacity(_)) => {
+            Ok((GoodbyeCode::FrameTooLarge, format!("a frame has at most {MAX_FRAME_BYTES} bytes: {error}")))
+        }
+        Some(Error::Protocol(ResetWithoutClosingHandshake)) => Err(axum::Error::new(error)),
+        Some(Error::Protocol(_) | Error::Utf8(_)) => Ok((GoodbyeCode::BadMessage, error.to_string())),
+        _ => Err(axum::Error::new(error)),
+    }
 }
 
 /// Serves a connection until it ends.
@@ -169,9 +223,16 @@ async fn serve(socket: WebSocket, gateway: Arc<Gateway>) {
     let now = Millis(gateway.clock.now().0);
     let session = CoordinatorSession::new(now, Challenge::new(nonce), gateway.origins.clone());
     let (hub, metrics) = (gateway.hub.clone(), gateway.metrics.clone());
-    let (segments, offers) = (BTreeMap::new(), HashMap::new());
-    let connection = Connection { gateway, session, link, prover: None, orders: Some(to), segments, offers };
-    match connection.run(socket, orders).await {
+    let (segments, offers, damaged) = (BTreeMap::new(), HashMap::new(), HashMap::new());
+    let mut connection =
+        Connection { gateway, session, link, prover: None, orders: Some(to), segments, offers, damaged };
+    let outcome = connection.run(socket, orders).await;
+    // Whether or not it could be told.
+    let refused = connection.session.ended().filter(|ended| !ended.by_peer);
+    if let Some(refusal) = refused.and_then(|ended| Refusal::of(ended.goodbye.code)) {
+        metrics.refuse(refusal);
+    }
+    match outcome {
         Ok(()) => {}
         // Its prover comes again, and perhaps fails again: somebody has to look at the disk.
         Err(Broken::Store(error)) => tracing::error!(link = link.0, %error, "a connection ended"),
@@ -191,7 +252,7 @@ impl Connection {
         Millis(self.gateway.clock.now().0)
     }
 
-    async fn run(mut self, mut socket: WebSocket, mut orders: mpsc::Receiver<ToLink>) -> Result<(), Broken> {
+    async fn run(&mut self, mut socket: WebSocket, mut orders: mpsc::Receiver<ToLink>) -> Result<(), Broken> {
         loop {
             self.pump().await?;
             while let Some(frame) = self.session.next_frame() {
@@ -201,22 +262,21 @@ impl Connection {
             }
             if let Some(ended) = self.session.ended() {
                 tracing::debug!(link = self.link.0, %ended, "a session ended");
-                if !ended.by_peer
-                    && let Some(refusal) = Refusal::of(ended.goodbye.code)
-                {
-                    self.gateway.metrics.refuse(refusal);
-                }
                 // It has been told why, if it listens.
                 _ = timeout(Duration::from_secs(1), socket.send(Message::Close(None))).await;
                 return Ok(());
             }
             let wait = Duration::from_millis(self.session.wake_at().since(self.now()));
             tokio::select! {
-                message = socket.recv() => match message.transpose()? {
-                    Some(Message::Binary(frame)) => self.frame(&frame).await?,
-                    Some(Message::Ping(_) | Message::Pong(_)) => {}
-                    Some(Message::Text(_)) => self.end(GoodbyeCode::BadMessage, "frames are binary"),
-                    Some(Message::Close(_)) | None => return Err(Broken::Closed),
+                message = socket.recv() => match message {
+                    Some(Ok(Message::Binary(frame))) => self.frame(&frame).await?,
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Text(_))) => self.end(GoodbyeCode::BadMessage, "frames are binary"),
+                    Some(Ok(Message::Close(_))) | None => return Err(Broken::Closed),
+                    Some(Err(error)) => {
+                        let (code, text) = no_frame(error)?;
+                        self.end(code, &text);
+                    }
                 },
                 order = orders.recv() => match order {
                     Some(order) => self.order(order).await?,
@@ -316,6 +376,7 @@ impl Connection {
         // What counts for good ends the upload; a spare gets another verdict later.
         if is_open && !matches!(outcome, Outcome::Spare) {
             self.offers.remove(&upload);
+            self.damaged.remove(&upload);
         }
         if is_open {
             // An end shows in `ended` too.
@@ -329,7 +390,11 @@ impl Connection {
         let Some(range) = range(offer.first.get(), offer.steps.get()) else { return Ok(()) };
         self.offers.insert(upload, (offer.clone(), true));
         let known = self.gateway.storage.store.proof(proof).await?;
-        if let Some(known) = known.filter(|known| known.prover == prover)
+        if known.as_ref().is_some_and(|known| known.prover != prover) {
+            self.of_another(upload);
+            return Ok(());
+        }
+        if let Some(known) = known
             && let Some(verdict) =
                 known.verdict.filter(|verdict| !matches!(verdict, crowdfold_sched::Verdict::Spare { .. }))
         {
@@ -354,6 +419,12 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// A proof is the work of one prover, who is bound into it.
+    fn of_another(&mut self, upload: UploadId) {
+        self.gateway.metrics.refuse(Refusal::Proof);
+        self.verdict(upload, Outcome::Refused(Reason::lossy("another prover has handed in this proof")));
     }
 
     /// Asks for what is missing of an upload.
@@ -398,6 +469,13 @@ impl Connection {
         if state == ChunkState::Corrupt {
             self.gateway.metrics.refuse(Refusal::Upload);
             self.gateway.storage.spool.forget(key).await?;
+            let times = self.damaged.entry(chunk.upload).or_default();
+            *times += 1;
+            if *times > MAX_RESTARTS {
+                let why = "the bytes are not those of the hash that was offered";
+                self.verdict(chunk.upload, Outcome::Refused(Reason::lossy(why)));
+                return Ok(());
+            }
             return self.want(key, &offer).await;
         }
         let bytes = bytes::Bytes::from(chunk.bytes.into_vec());
@@ -446,9 +524,18 @@ impl Connection {
         let job = if is_known { None } else { self.job_of(key.proof, range).await? };
         let offered = Offered { proof: key.proof, task: offer.task.0, range, job };
         let (written, answered) = oneshot::channel();
-        self.tell(Command::Uploaded(self.link, offered, stored, written)).await?;
-        // Once it is on record the partial upload has no use.
-        answered.await.map_err(|_| Broken::Stopping)?;
+        let gateway = Arc::clone(&self.gateway);
+        {
+            let _turn = gateway.handing_in.turn(key.proof).await;
+            let known = gateway.storage.store.proof(key.proof).await?;
+            if known.is_some_and(|known| known.prover != key.prover) {
+                self.of_another(offer.upload);
+            } else {
+                self.tell(Command::Uploaded(self.link, offered, stored, written)).await?;
+                // Once it is on record the partial upload has no use.
+                answered.await.map_err(|_| Broken::Stopping)?;
+            }
+        }
         Ok(self.gateway.storage.spool.forget(key).await?)
     }
 

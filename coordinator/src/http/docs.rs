@@ -45,8 +45,23 @@ pub(super) fn about() -> openapi::OpenApi {
     About::openapi()
 }
 
+/// Adds to each operation what it answers to requests that it does not grant.
+fn with_errors(mut description: openapi::OpenApi) -> openapi::OpenApi {
+    let body = openapi::ContentBuilder::new().schema(Some(openapi::Ref::from_schema_name("ErrorBody"))).build();
+    let text = "What is wrong with the request: it can't be understood, has no token, is too large, comes too often.";
+    let error = openapi::ResponseBuilder::new().description(text).content("application/json", body).build();
+    for path in description.paths.paths.values_mut() {
+        let operations = [&mut path.get, &mut path.put, &mut path.post, &mut path.delete];
+        for operation in operations.into_iter().flatten() {
+            operation.responses.responses.entry("default".into()).or_insert_with(|| error.clone().into());
+        }
+    }
+    description
+}
+
 /// Serves the description of all routes, and the page.
 pub(super) fn routes(description: openapi::OpenApi) -> Router<App> {
+    let description = with_errors(description);
     let page = [(CONTENT_SECURITY_POLICY, POLICY)];
     let of = |kind: &'static str, text: &'static str| get(async move || ([(CONTENT_TYPE, kind)], text).into_response());
     Router::new()

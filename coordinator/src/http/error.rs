@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
@@ -12,6 +13,7 @@ use utoipa::ToSchema;
 use crate::jobs::JobError;
 use crate::metrics::Refusal;
 use crate::store::StoreError;
+use crate::ws::Unspoken;
 
 /// What is wrong with a request, or here.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +33,9 @@ pub enum HttpError {
     /// The request can't be granted.
     #[error("{0}")]
     Bad(String),
+    /// A prover of another protocol.
+    #[error(transparent)]
+    Unspoken(#[from] Unspoken),
     /// It is too large.
     #[error("{0}")]
     TooLarge(String),
@@ -67,6 +72,7 @@ impl HttpError {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "not_found", None),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", Some(Refusal::Request)),
             Self::Bad(_) => (StatusCode::BAD_REQUEST, "bad_request", Some(Refusal::Request)),
+            Self::Unspoken(_) => (StatusCode::BAD_REQUEST, "bad_request", Some(Refusal::Version)),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", Some(Refusal::Size)),
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict", None),
             Self::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many", Some(Refusal::Rate)),
@@ -94,11 +100,15 @@ impl IntoResponse for HttpError {
     }
 }
 
+/// The largest number that the database can hold. Nothing has a greater one.
+const NUMBERS: u64 = i64::MAX.unsigned_abs();
+
 impl From<StoreError> for HttpError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::KeyReused { .. } => Self::Conflict("this idempotency key was used for another request".into()),
             StoreError::Conflict { .. } | StoreError::NotEmpty { .. } => Self::Conflict(error.to_string()),
+            StoreError::Limit { limit: NUMBERS, .. } => Self::Bad(format!("numbers go up to {NUMBERS}")),
             StoreError::Limit { .. } => Self::TooLarge(error.to_string()),
             other => {
                 tracing::error!(error = %other, "the store fails");
@@ -135,4 +145,4 @@ macro_rules! rejections {
     };
 }
 
-rejections!(PathRejection, QueryRejection, JsonRejection);
+rejections!(PathRejection, QueryRejection, JsonRejection, WebSocketUpgradeRejection);

@@ -96,7 +96,7 @@ pub(super) async fn ready(State(app): State<App>) -> Answer<&'static str> {
 }
 
 /// What is counted and measured, for Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, content_type = "application/openmetrics-text")))]
 pub(super) async fn metrics(State(app): State<App>) -> Answer<Response> {
     let text = app.metrics.text().map_err(|_| HttpError::Unavailable("there are no figures now".into()))?;
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
@@ -158,7 +159,7 @@ pub fn app(app: App) -> Router {
 async fn prove(
     State(app): State<App>,
     counted: Option<Extension<Arc<Counted>>>,
-    upgrade: WebSocketUpgrade,
-) -> Response {
-    ws::accept(upgrade, app.gateway, counted.map(|Extension(counted)| counted))
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Answer<Response> {
+    Ok(ws::accept(upgrade?, app.gateway, counted.map(|Extension(counted)| counted))?)
 }

@@ -104,7 +104,6 @@ pub(super) struct CheckBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// What it says; nothing if it can't be read.
-    #[serde(flatten)]
     statement: Option<StatementBody>,
 }
 

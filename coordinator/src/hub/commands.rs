@@ -305,11 +305,15 @@ impl Hub {
             && found.to.try_send(message).is_err()
         {
             self.metrics.refuse(Refusal::Slow);
+            let prover = found.prover;
             // Its task sees the channel close when it is dropped, and says that it left.
-            self.events.push_back(Event::ProverLeft { prover: found.prover });
-            self.news.push(News::ProverLeft { prover: found.prover.0 });
-            self.by_prover.remove(&found.prover);
             self.links.remove(&link);
+            // Its prover may be here again.
+            if self.by_prover.get(&prover) == Some(&link) {
+                self.by_prover.remove(&prover);
+                self.events.push_back(Event::ProverLeft { prover });
+                self.news.push(News::ProverLeft { prover: prover.0 });
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The interface over HTTP, with a real listener: who may what, what is refused, and that all of it is counted.
 
-// A test waits for what comes in a moment.
+// What a server does is waited for, with an end.
 #![allow(clippy::disallowed_methods)]
 
 use crate::store_world::Folder;
@@ -19,11 +19,11 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-const PROGRAM: &str = "squarings/1/1";
+pub(crate) const PROGRAM: &str = "squarings/1/1";
 /// What should happen at once may take this long on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-fn catalog() -> Catalog {
+pub(crate) fn catalog() -> Catalog {
     static PARAMETERS: OnceLock<Vec<u8>> = OnceLock::new();
     let program = || Builtin::from_name(PROGRAM).expect("a program");
     let bytes = PARAMETERS.get_or_init(|| {
@@ -35,31 +35,44 @@ fn catalog() -> Catalog {
     catalog
 }
 
-/// A coordinator with three tokens: of two clients and an administrator.
-struct World {
-    runtime: Runtime,
-    server: Option<Server>,
-    address: SocketAddr,
-    folder: Folder,
+/// What a coordinator in a folder runs with.
+pub(crate) fn settings(folder: &Folder, requests: RequestSettings) -> Settings {
+    Settings {
+        server: ServerSettings {
+            data: folder.path("data"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            ..ServerSettings::default()
+        },
+        requests,
+        ..Settings::default()
+    }
 }
 
-const ONE: [u8; 32] = [1; 32];
+/// A coordinator with three tokens: of two clients and an administrator.
+pub(crate) struct World {
+    pub(crate) runtime: Runtime,
+    pub(crate) server: Option<Server>,
+    pub(crate) address: SocketAddr,
+    pub(crate) folder: Folder,
+}
+
+pub(crate) const ONE: [u8; 32] = [1; 32];
 const OTHER: [u8; 32] = [2; 32];
 const ADMIN: [u8; 32] = [3; 32];
 
-struct Reply {
-    status: u16,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
     head: String,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Reply {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&self.body)))
     }
 
     /// The code of an error, which comes with words.
-    fn error(&self, status: u16) -> String {
+    pub(crate) fn error(&self, status: u16) -> String {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
         let body = self.json();
         assert!(!body["message"].as_str().expect("a message").is_empty());
@@ -68,22 +81,14 @@ impl Reply {
 }
 
 impl World {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self::with(name, RequestSettings { per_second: 0, ..RequestSettings::default() })
     }
 
     fn with(name: &str, requests: RequestSettings) -> Self {
         let folder = Folder::new(&format!("http-{name}"));
         let runtime = Runtime::new().expect("a runtime");
-        let settings = Settings {
-            server: ServerSettings {
-                data: folder.path("data"),
-                listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-                ..ServerSettings::default()
-            },
-            requests,
-            ..Settings::default()
-        };
+        let settings = settings(&folder, requests);
         let server = runtime.block_on(Server::start(settings, catalog())).expect("it starts");
         let clients = [("one", ONE, Role::Client), ("other", OTHER, Role::Client), ("admin", ADMIN, Role::Admin)];
         for (name, token, role) in clients {
@@ -94,14 +99,14 @@ impl World {
         Self { runtime, address: server.address, server: Some(server), folder }
     }
 
-    fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a time");
         stream
     }
 
     /// Sends bytes and reads until the connection is closed.
-    fn raw(&self, bytes: &[u8]) -> Reply {
+    pub(crate) fn raw(&self, bytes: &[u8]) -> Reply {
         let mut stream = self.connect();
         // It may be closed before all of it is sent.
         _ = stream.write_all(bytes);
@@ -118,7 +123,7 @@ impl World {
         Reply { status, head, body }
     }
 
-    fn request(&self, method: &str, path: &str, token: Option<[u8; 32]>, kind: &str, body: &[u8]) -> Reply {
+    pub(crate) fn request(&self, method: &str, path: &str, token: Option<[u8; 32]>, kind: &str, body: &[u8]) -> Reply {
         let token = token.map(|token| format!("authorization: Bearer {}\r\n", hex::encode(token))).unwrap_or_default();
         let kind = if kind.is_empty() { String::new() } else { format!("content-type: {kind}\r\n") };
         let length = body.len();
@@ -128,11 +133,11 @@ impl World {
         self.raw(&[head.as_bytes(), body].concat())
     }
 
-    fn get(&self, path: &str, token: Option<[u8; 32]>) -> Reply {
+    pub(crate) fn get(&self, path: &str, token: Option<[u8; 32]>) -> Reply {
         self.request("GET", path, token, "", b"")
     }
 
-    fn submit(&self, token: [u8; 32], steps: u64) -> u64 {
+    pub(crate) fn submit(&self, token: [u8; 32], steps: u64) -> u64 {
         let inputs: Vec<Fr> = (1..=steps).map(Fr::from).collect();
         let job = Squarings::job(Fr::from(3), &inputs);
         let reply = self.request("POST", &format!("/v1/jobs?program={PROGRAM}"), Some(token), "", &job);
@@ -148,7 +153,7 @@ impl World {
         found.unwrap_or(0)
     }
 
-    fn refused(&self, kind: &str) -> u64 {
+    pub(crate) fn refused(&self, kind: &str) -> u64 {
         self.metric(&format!("crowdfold_refused_total{{kind=\"{kind}\"}}"))
     }
 }
@@ -268,6 +273,8 @@ fn jobs_are_ordered_listed_and_cancelled() {
     assert_eq!(world.get("/v1/jobs?state=lost", Some(ONE)).error(400), "bad_request");
     assert_eq!(world.get("/v1/jobs?stat=open", Some(ONE)).error(400), "bad_request");
     assert_eq!(world.get("/v1/jobs/x", Some(ONE)).error(400), "bad_request");
+    assert_eq!(world.get(&format!("/v1/jobs/{}", u64::MAX), Some(ONE)).error(400), "bad_request");
+    assert_eq!(world.get(&format!("/v1/jobs?before={}", 1_u64 << 63), Some(ONE)).error(400), "bad_request");
 
     let of = |key: &str, steps: u64| {
         let inputs: Vec<Fr> = (1..=steps).map(Fr::from).collect();
@@ -541,6 +548,13 @@ fn the_description_has_every_route() {
     for reference in text.split("\"#/components/schemas/").skip(1) {
         let name = reference.split('"').next().expect("a name");
         assert!(description["components"]["schemas"][name].is_object(), "{name}");
+    }
+    // What it answers to nonsense is described too.
+    for (path, operations) in description["paths"].as_object().expect("paths") {
+        for (method, operation) in operations.as_object().expect("operations") {
+            let error = &operation["responses"]["default"]["content"]["application/json"]["schema"]["$ref"];
+            assert_eq!(error, "#/components/schemas/ErrorBody", "{method} {path}");
+        }
     }
     let page = world.get("/docs", None);
     assert!(page.head.to_lowercase().contains("content-security-policy: default-src 'none'"));
