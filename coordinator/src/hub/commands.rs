@@ -26,7 +26,7 @@ impl Hub {
                     self.news.push(News::ProverJoined { prover: prover.0 });
                 }
                 // It wants nothing before it says so, which the scheduler knows.
-                let (ready, told) = ((0, 0), Some((0, 0)));
+                let (ready, told) = ((0, 0), (0, 0));
                 self.links.insert(link, Link { prover, payout, to, ready, told, holds: Default::default() });
                 self.events.push_back(Event::ProverJoined { prover, spec });
             }
@@ -38,10 +38,11 @@ impl Hub {
                     self.events.push_back(Event::ProverLeft { prover: gone.prover });
                 }
             }
-            Command::Ready(link, tasks, merges) => {
-                let Some(link) = self.links.get_mut(&link) else { return };
+            Command::Ready(id, tasks, merges) => {
+                let Some(link) = self.links.get_mut(&id) else { return };
                 link.ready = (tasks, merges);
                 let prover = link.prover;
+                self.unsettled.insert(id);
                 if tasks > 0 {
                     self.prover_asked(prover);
                 }
@@ -76,7 +77,7 @@ impl Hub {
                 self.events.push_back(Event::JobAdded { job, spec });
             }
             Command::Cancel(job, answer) => {
-                let is_live = self.jobs.contains_key(&job);
+                let is_live = self.jobs.contains_key(&job) && !self.ending.contains(&job);
                 if is_live {
                     self.events.push_back(Event::JobCancelled { job });
                 }

@@ -12,7 +12,7 @@ use crate::pool::MergeWork;
 use crate::store::Record;
 
 /// Why a job ended, in words.
-pub(super) fn reason(end: JobEnd) -> &'static str {
+fn reason(end: JobEnd) -> &'static str {
     match end {
         JobEnd::Done => "all its steps are proved",
         JobEnd::Cancelled => "its client cancelled it",
@@ -24,21 +24,27 @@ pub(super) fn reason(end: JobEnd) -> &'static str {
 impl Hub {
     /// Turns the effects from `from` on into records.
     pub(super) fn write_down(&mut self, from: usize, at: Millis) {
-        for effect in self.effects.iter().skip(from) {
-            match *effect {
+        for place in from..self.effects.len() {
+            match self.effects[place] {
                 // A late proof may never have been uploaded: nothing is known of it, and nothing is to be.
                 Effect::Verdict { proof, prover, job, range, verdict } if self.pending.contains_key(&proof) => {
                     let reason = self.reasons.get(&proof).cloned();
                     self.records.push(Record::Judged { proof, prover, job, range, verdict, reason, at });
                 }
                 Effect::JobEnded { job, end } => {
-                    self.records.push(Record::Ended { job, end, reason: reason(end).into(), at });
+                    self.end_of(job, end, at);
                 }
                 Effect::Suspend { prover, until } => self.records.push(Record::Suspended { prover, until }),
                 Effect::Forgiven { prover } => self.records.push(Record::Forgiven { prover }),
                 _ => {}
             }
         }
+    }
+
+    /// The record of a job's end.
+    pub(super) fn end_of(&mut self, job: JobId, end: JobEnd, at: Millis) {
+        self.ending.insert(job);
+        self.records.push(Record::Ended { job, end, reason: reason(end).into(), at });
     }
 
     pub(super) fn act(&mut self, effect: Effect) {
@@ -50,7 +56,7 @@ impl Hub {
                 self.bus.publish(News::SegmentAssigned { job: job.stored.id().0, first, steps, prover: prover.0 });
                 if let Some(link) = self.link_of(prover) {
                     link.holds.0.insert(wire);
-                    link.told = link.told.map(|told| (told.0.saturating_sub(1), told.1));
+                    link.told.0 = link.told.0.saturating_sub(1);
                 }
                 self.tell_prover(prover, ToLink::Segment { task: wire, job, range, soft, hard });
             }
@@ -106,6 +112,8 @@ impl Hub {
                 self.bus.publish(News::JobEnded { job: job.0, state: crate::hub::state(Some(end)).into() });
                 self.covers.remove(&job);
                 self.changed.insert(job);
+                self.ending.remove(&job);
+                self.paused.remove(&job);
                 if let Some(live) = self.jobs.remove(&job) {
                     self.ended.insert(job, live);
                 }
@@ -166,7 +174,7 @@ impl Hub {
         self.merges.insert(task);
         if let Some(link) = self.link_of(prover) {
             link.holds.1.insert(wire);
-            link.told = link.told.map(|told| (told.0, told.1.saturating_sub(1)));
+            link.told.1 = link.told.1.saturating_sub(1);
         }
         self.tell_prover(prover, ToLink::Merge { task: wire, job: live, parts: [left, right], deadline });
     }

@@ -2,7 +2,8 @@
 //!
 //! Connections, the pool of cores and the interface for clients send [`Command`]s. The hub turns them into events of
 //! the scheduler, writes down what follows from them in one transaction, and only then does it. So nobody is ever told
-//! of what a crash could undo, and one write serves all that has come in the meantime.
+//! of what a crash could undo, and one write serves all that has come in the meantime. Segments alone are handed out
+//! without waiting for the disk, as no crash has to remember them.
 
 mod commands;
 mod cover;
@@ -12,6 +13,7 @@ mod view;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -38,6 +40,8 @@ use waiting::FromBefore;
 const BURST: usize = 256;
 /// Commands that wait. At it connections wait too, and the kernel's buffers hold their provers back.
 pub const INBOX: usize = 4_096;
+/// Effects, records and answers that wait for the disk. At it no more commands are taken until it has come up.
+const BACKLOG: usize = 16_384;
 /// Time between two ticks of the scheduler.
 const TICK: Duration = Duration::from_millis(250);
 /// Milliseconds for which tasks of a job that ended are remembered: proofs for them may be under way.
@@ -201,9 +205,9 @@ struct Link {
     prover: ProverId,
     payout: Address,
     to: mpsc::Sender<ToLink>,
-    /// What it said, and what the scheduler was told less what it handed out since; `None` to tell it again.
+    /// What it said, and what the scheduler was told less what it handed out since.
     ready: (u16, u16),
-    told: Option<(u16, u16)>,
+    told: (u16, u16),
     /// Open tasks by kind.
     holds: (BTreeSet<u64>, BTreeSet<u64>),
 }
@@ -226,6 +230,20 @@ struct Merging {
     task: TaskId,
     job: JobId,
     range: Range,
+}
+
+/// What was decided, and waits until it is durable.
+#[derive(Debug, Default)]
+struct Decided {
+    effects: Vec<Effect>,
+    answers: Vec<(oneshot::Sender<bool>, bool)>,
+    news: Vec<News>,
+}
+
+/// What is being written, and what then can be done.
+struct Writing {
+    decided: Decided,
+    written: Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>,
 }
 
 /// The hub's failure: what is on disk is whole, and another run goes on from there.
@@ -264,6 +282,8 @@ pub struct Hub {
     jobs: HashMap<JobId, Arc<LiveJob>>,
     paused: BTreeMap<JobId, Paused>,
     links: BTreeMap<LinkId, Link>,
+    /// Connections of which the scheduler may have to be told something.
+    unsettled: BTreeSet<LinkId>,
     by_prover: HashMap<ProverId, LinkId>,
     handed: HashMap<u64, Handed>,
     wire_of: HashMap<TaskId, u64>,
@@ -290,6 +310,9 @@ pub struct Hub {
     news: Vec<News>,
     bus: Arc<dyn Bus>,
     metrics: Metrics,
+    writing: Option<Writing>,
+    /// Jobs whose end is being written.
+    ending: BTreeSet<JobId>,
     view: watch::Sender<Arc<View>>,
 }
 
@@ -344,6 +367,7 @@ impl Hub {
             jobs: HashMap::new(),
             paused: BTreeMap::new(),
             links: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
             by_prover: HashMap::new(),
             handed: HashMap::new(),
             wire_of: HashMap::new(),
@@ -364,6 +388,8 @@ impl Hub {
             news: Vec::new(),
             bus,
             metrics,
+            writing: None,
+            ending: BTreeSet::new(),
             view,
         };
         hub.restore().await?;
@@ -385,9 +411,9 @@ impl Hub {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let mut is_tick = false;
             tokio::select! {
-                count = inbox.recv_many(&mut commands, BURST) => {
+                written = written(&mut self.writing) => self.written(written?),
+                count = inbox.recv_many(&mut commands, BURST), if self.backlog() < BACKLOG => {
                     if count == 0 {
                         return Ok(());
                     }
@@ -406,20 +432,29 @@ impl Hub {
                     self.forget_old();
                     self.expire_paused();
                     self.wait_no_longer();
-                    is_tick = true;
+                    self.show();
                 }
             }
-            self.settle().await?;
-            if is_tick {
-                self.show();
-            }
+            self.go_on();
         }
     }
 
-    /// Works through events and effects until nothing is left to do at this moment.
+    /// Works through all that there is, and waits until it is durable.
+    async fn settle(&mut self) -> Result<(), HubError> {
+        self.go_on();
+        while self.writing.is_some() {
+            let decided = written(&mut self.writing).await?;
+            self.written(decided);
+            self.go_on();
+        }
+        Ok(())
+    }
+
+    /// Works through events until there are none. What follows from them is done at once where nothing has to be durable
+    /// before; else it is written down, or waits for what is being written.
     // It is measured how long it takes.
     #[allow(clippy::disallowed_methods)]
-    async fn settle(&mut self) -> Result<(), HubError> {
+    fn go_on(&mut self) {
         let began = Instant::now();
         loop {
             let now = self.clock.now();
@@ -428,64 +463,77 @@ impl Hub {
                 let from = self.effects.len();
                 self.scheduler.step_into(now, event, &mut self.effects);
                 self.write_down(from, now);
+                self.hand_out(from);
                 self.report_ready();
             }
-            self.commit().await?;
-            for news in self.news.drain(..) {
-                self.bus.publish(news);
+            if self.writing.is_some() {
+                return;
             }
-            for (answer, yes) in self.answers.drain(..) {
-                // Who asked may be gone.
-                _ = answer.send(yes);
+            let decided = Decided {
+                effects: std::mem::take(&mut self.effects),
+                answers: std::mem::take(&mut self.answers),
+                news: std::mem::take(&mut self.news),
+            };
+            if !self.records.is_empty() {
+                let records = std::mem::take(&mut self.records);
+                let written = Box::pin(write(Arc::clone(&self.storage), records, self.metrics.clone()));
+                self.writing = Some(Writing { decided, written });
+                return;
             }
-            let effects = std::mem::take(&mut self.effects);
-            for effect in effects {
-                self.act(effect);
-            }
+            self.written(decided);
             if self.events.is_empty() {
                 observe(&self.metrics.hub_loop_seconds, began.elapsed());
-                return Ok(());
+                return;
             }
         }
     }
 
-    /// Makes what was decided durable. A full disk is waited for: nothing is lost meanwhile, and nobody is told.
-    // It is measured how long it takes.
-    #[allow(clippy::disallowed_methods)]
-    async fn commit(&mut self) -> Result<(), HubError> {
-        while !self.records.is_empty() {
-            let began = Instant::now();
-            match self.storage.store.commit(&self.records).await {
-                Ok(()) => {
-                    self.records.clear();
-                    observe(&self.metrics.commit_seconds, began.elapsed());
-                }
-                Err(StoreError::Full { .. }) => {
-                    self.metrics.store_full.inc();
-                    tokio::time::sleep(RETRY).await;
-                }
-                Err(error) => return Err(error.into()),
+    /// Hands out the segments among the effects from `from` on: leases are lost with a crash anyway, so a prover that asks
+    /// for work does not wait for the disk.
+    fn hand_out(&mut self, from: usize) {
+        for effect in self.effects.split_off(from) {
+            match effect {
+                Effect::Assign { .. } => self.act(effect),
+                _ => self.effects.push(effect),
             }
         }
-        Ok(())
+    }
+
+    fn backlog(&self) -> usize {
+        self.effects.len() + self.records.len() + self.answers.len() + self.news.len()
+    }
+
+    /// Does what waited until it was durable.
+    fn written(&mut self, decided: Decided) {
+        for news in decided.news {
+            self.bus.publish(news);
+        }
+        for (answer, yes) in decided.answers {
+            // Who asked may be gone.
+            _ = answer.send(yes);
+        }
+        for effect in decided.effects {
+            self.act(effect);
+        }
     }
 
     /// Tells the scheduler what provers would take, when that changes.
     fn report_ready(&mut self) {
         let is_busy = !self.events.is_empty();
-        for link in self.links.values_mut() {
+        for id in std::mem::take(&mut self.unsettled) {
+            let Some(link) = self.links.get_mut(&id) else { continue };
             let held = |tasks: &BTreeSet<u64>| u16::try_from(tasks.len()).unwrap_or(u16::MAX);
             let (segments, merges) = (held(&link.holds.0), held(&link.holds.1));
             let free = link.ready.0.saturating_sub(segments + merges);
             let free_merges = link.ready.1.saturating_sub(merges).min(free);
-            let wanted = (free.saturating_sub(free_merges), free_merges);
+            let free = (free.saturating_sub(free_merges), free_merges);
             // More room is told of after what made it: else a prover gets again what it has just released.
-            let wanted = match link.told {
-                Some(told) if is_busy => (wanted.0.min(told.0), wanted.1.min(told.1)),
-                _ => wanted,
-            };
-            if link.told != Some(wanted) {
-                link.told = Some(wanted);
+            let wanted = if is_busy { (free.0.min(link.told.0), free.1.min(link.told.1)) } else { free };
+            if wanted != free {
+                self.unsettled.insert(id);
+            }
+            if link.told != wanted {
+                link.told = wanted;
                 let (segments, merges) = wanted;
                 // Before anything else, so that nothing is handed out on what was said before.
                 self.events.push_front(Event::Ready { prover: link.prover, segments, merges });
@@ -499,8 +547,43 @@ impl Hub {
         Some((part.proof, part.bytes))
     }
 
+    /// A prover's connection, of which something is about to change that the scheduler is told of.
     fn link_of(&mut self, prover: ProverId) -> Option<&mut Link> {
-        self.links.get_mut(self.by_prover.get(&prover)?)
+        let link = *self.by_prover.get(&prover)?;
+        self.unsettled.insert(link);
+        self.links.get_mut(&link)
+    }
+}
+
+/// Makes records durable. A full disk is waited for: nothing is lost meanwhile, and nobody is told.
+// It is measured how long it takes.
+#[allow(clippy::disallowed_methods)]
+async fn write(storage: Arc<Storage>, records: Vec<Record>, metrics: Metrics) -> Result<(), StoreError> {
+    loop {
+        let began = Instant::now();
+        let written = storage.store.commit(&records).await;
+        observe(&metrics.commit_seconds, began.elapsed());
+        match written {
+            Err(StoreError::Full { what }) => {
+                metrics.store_full.inc();
+                tracing::warn!(what, "what was decided waits for room on the disk");
+                tokio::time::sleep(RETRY).await;
+            }
+            written => return written,
+        }
+    }
+}
+
+/// Waits until what is being written is durable; for ever if nothing is.
+async fn written(writing: &mut Option<Writing>) -> Result<Decided, StoreError> {
+    match writing {
+        None => std::future::pending().await,
+        Some(under_way) => {
+            under_way.written.as_mut().await?;
+            let decided = std::mem::take(&mut under_way.decided);
+            *writing = None;
+            Ok(decided)
+        }
     }
 }
 

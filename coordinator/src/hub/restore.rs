@@ -1,9 +1,9 @@
 //! After a crash, or any other end: what is on disk is told to the scheduler again.
 
-use crowdfold_sched::{Event, JobEnd, JobId, Millis, ProofId, ProverId, Standing, Verdict};
+use crowdfold_sched::{Effect, Event, JobEnd, JobId, Millis, ProofId, ProverId, Standing, Verdict};
 
 use super::{Cover, Hub, HubError, JobView, LiveJob, Part, Pending};
-use crate::store::{Proof, Record, Store as _, StoredJob, limits};
+use crate::store::{Proof, Store as _, StoredJob, limits};
 
 /// A job whose program's parameters are missing: it goes on in a run that has them.
 #[derive(Clone, Copy, Debug)]
@@ -75,13 +75,12 @@ impl Hub {
 
     /// Ends a job that is paused. False if there is none.
     pub(super) fn end_paused(&mut self, job: JobId, end: JobEnd) -> bool {
-        let known = self.paused.remove(&job).is_some();
-        if known {
-            let (reason, at) = (super::effects::reason(end).to_owned(), self.clock.now());
-            self.records.push(Record::Ended { job, end, reason, at });
-            self.changed.insert(job);
+        let is_paused = self.paused.contains_key(&job) && !self.ending.contains(&job);
+        if is_paused {
+            self.end_of(job, end, self.clock.now());
+            self.effects.push(Effect::JobEnded { job, end });
         }
-        known
+        is_paused
     }
 
     /// Ends paused jobs whose deadline has passed.
