@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use crowdfold_sched::limits::PATIENCE;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -20,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::sequencer::{self, Folding, Sequencer, SequencerError, Service};
 use crate::settings::{BadSetting, Settings};
 use crate::store::{self, Storage, Store as _, StoreError};
-use crate::ws::{Gateway, HandingIn, Register};
+use crate::ws::{FIRST_SPEED, Gateway, HandingIn, Register};
 
 /// Why a coordinator does not run.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,7 @@ impl Server {
     /// [`ServerError`].
     pub async fn start(settings: Settings, catalog: Catalog) -> Result<Self, ServerError> {
         settings.check()?;
+        warn_of_idle_provers(&settings, &catalog);
         let storage = Arc::new(Storage::open(&settings.server.data, store::Options::default()).await?);
         let (clock, metrics) = (Clock::new(), Metrics::new());
         let bus: Arc<dyn Bus> = Arc::new(LocalBus::new(storage.store.epoch()));
@@ -181,6 +183,25 @@ async fn tell_of_ends(sequencer: Sequencer, mut listener: Listener) {
         match heard {
             Heard::News(Numbered { news, .. }) if !matches!(*news, News::JobEnded { .. }) => {}
             _ => sequencer.job_ended(),
+        }
+    }
+}
+
+/// A prover gets no segment that would take it far longer than the target, even if it is as short as may be. One that has
+/// not been measured yet is taken to be slow, so settings can keep all of them idle for ever.
+fn warn_of_idle_provers(settings: &Settings, catalog: &Catalog) {
+    let scheduler = &settings.scheduler;
+    for entry in catalog.entries() {
+        let seconds = scheduler.min_steps.saturating_mul(entry.rows).div_ceil(FIRST_SPEED);
+        let most = scheduler.target_s.saturating_mul(PATIENCE);
+        if seconds > most {
+            tracing::warn!(
+                program = entry.name,
+                seconds,
+                most,
+                "new provers get no segments of this program, as the shortest would take a slow one too long: raise \
+                 scheduler.target_s or lower scheduler.min_steps"
+            );
         }
     }
 }

@@ -44,7 +44,7 @@ const READ: u64 = MAX_INPUTS_BYTES as u64;
 /// dozens; a chunk is read into a buffer of its own size, in parts of this.
 const SOCKET_READ: usize = 4 << 10;
 /// Rows a second that a prover is taken to fold before it has measured itself: a tab with a thread.
-const FIRST_SPEED: u64 = 16_000;
+pub const FIRST_SPEED: u64 = 16_000;
 
 /// Time between two tries to store something that found no room on the disk, and how many there are. The prover meanwhile
 /// sends as much as its window and the kernel's buffers take. After the last one, and before either end takes the other

@@ -75,8 +75,8 @@ fn seed() -> u64 {
 }
 
 impl System {
-    /// Starts all processes. `more` is added to the coordinator's settings.
-    fn new(name: &str, program: &str, more: &str) -> Self {
+    /// Starts all processes. Segments should take their provers so many seconds; `more` is added to the settings.
+    fn new(name: &str, program: &str, target_s: u64, more: &str) -> Self {
         let folder = Folder::new(name);
         let program = Builtin::from_name(program).expect("a program");
         let parameters = Parameters::generate(program, &Srs::insecure_development(1 << 16)).expect("parameters");
@@ -85,7 +85,7 @@ impl System {
         let file = params.join(file_name(&parameters.prover().step().name()));
         std::fs::write(file, parameters.to_bytes()).expect("a file");
         let settings = format!(
-            "{more}\n[server]\ndata = {:?}\nparams = {params:?}\n[scheduler]\ntarget_s = 1\nmin_steps = 4\n\
+            "{more}\n[server]\ndata = {:?}\nparams = {params:?}\n[scheduler]\ntarget_s = {target_s}\nmin_steps = 4\n\
              [requests]\nper_second = 0\n",
             folder.0.join("coordinator"),
         );
@@ -262,7 +262,7 @@ impl System {
 
 #[test]
 fn kills_of_all_kinds_neither_lose_nor_repeat_what_was_verified() {
-    let mut system = System::new("whole", "squarings/1/1", "");
+    let mut system = System::new("whole", "squarings/1/1", 1, "");
     let inputs: Vec<Fr> = (1..=256).map(Fr::from).collect();
     let (status, body) = system
         .request("POST", "/v1/jobs?program=squarings/1/1", &Squarings::job(Fr::from(3), &inputs))
@@ -335,7 +335,7 @@ fn soak_a_batch_of_payments_through_ten_kills_and_an_outage() {
         "[chain]\nid = {CHAIN}\ncontract = \"{CONTRACT}\"\n[sequencer]\nenabled = true\naccounts = {path:?}\n\
          least_fee = 0\nbatch_transactions = 256\nsequence_batches = 1"
     );
-    let mut system = System::new("whole-soak", "rollup/1", &settings);
+    let mut system = System::new("whole-soak", "rollup/1", 4, &settings);
     let job = send_payments(&system, 256);
     let steps = system.json("/v1/rollup/batches/1")["steps"].as_u64().expect("a number");
     for round in 0..10 {
