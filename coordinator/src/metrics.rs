@@ -281,11 +281,6 @@ impl Metrics {
         self.refused.get_or_create(&Kind { kind }).inc();
     }
 
-    /// So many of this kind were refused.
-    pub fn refused_so_far(&self, kind: Refusal) -> u64 {
-        self.refused.get_or_create(&Kind { kind }).get()
-    }
-
     /// All of it as Prometheus reads it.
     ///
     /// # Errors
