@@ -2,19 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum::Json;
 use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use crowdfold_coordinator::catalog::{Catalog, Entry};
-use crowdfold_programs::Program as _;
-use crowdfold_wire::ParametersId;
-use serde_json::{Value, json};
+use crowdfold_coordinator::catalog::Catalog;
+use crowdfold_coordinator::http::programs;
 use tokio::net::TcpListener;
 
 use super::options::LogArgs;
@@ -50,36 +43,5 @@ pub(crate) async fn run(serve: &Serve, json: bool) -> anyhow::Result<()> {
 
 /// The routes, which are those of a coordinator.
 fn router(catalog: Catalog) -> Router {
-    Router::new()
-        .route("/v1/programs", get(programs))
-        .route("/v1/parameters/{id}/{kind}", get(parameters))
-        .route("/healthz", get(async || "ok\n"))
-        .with_state(Arc::new(catalog))
-}
-
-async fn programs(State(catalog): State<Arc<Catalog>>) -> Json<Value> {
-    let program = |entry: &Arc<Entry>| {
-        let prover = entry.parameters.prover();
-        json!({
-            "name": entry.name, "summary": prover.step().summary(), "parameters": entry.id.to_string(),
-            "rows": entry.rows, "insecure": prover.is_insecure(),
-        })
-    };
-    Json(Value::Array(catalog.entries().map(program).collect()))
-}
-
-async fn parameters(State(catalog): State<Arc<Catalog>>, Path((id, kind)): Path<(String, String)>) -> Response {
-    let entry = ParametersId::parse(&id).and_then(|id| catalog.of(id));
-    let file = match (entry, kind.as_str()) {
-        (Some(entry), "fold") => entry.fold_file.clone(),
-        (Some(entry), "merge") => entry.merge_file.clone(),
-        _ => {
-            let message = json!({ "error": "not_found", "message": "there are no such parameters" });
-            return (StatusCode::NOT_FOUND, Json(message)).into_response();
-        }
-    };
-    // Their name is their digest, so they never change.
-    let headers =
-        [("content-type", "application/octet-stream"), ("cache-control", "public, max-age=31536000, immutable")];
-    (headers, file).into_response()
+    Router::from(programs::routes().with_state(catalog)).route("/healthz", get(async || "ok\n"))
 }

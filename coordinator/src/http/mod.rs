@@ -13,7 +13,7 @@ mod forms;
 mod health;
 mod jobs;
 mod pace;
-mod programs;
+pub mod programs;
 mod proofs;
 mod provers;
 pub mod rollup;
@@ -111,8 +111,6 @@ type Answer<T> = Result<T, HttpError>;
 /// All routes, and what describes them.
 fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(docs::about())
-        .routes(routes!(programs::programs))
-        .routes(routes!(programs::parameters))
         .routes(routes!(jobs::submit, jobs::list))
         .routes(routes!(jobs::show, jobs::cancel))
         .routes(routes!(jobs::ranges))
@@ -137,7 +135,7 @@ fn routes() -> OpenApiRouter<App> {
 pub fn app(app: App) -> Router {
     let requests = &app.settings.requests;
     let (pause, answer) = (Duration::from_secs(requests.body_pause_s), Duration::from_secs(requests.answer_s));
-    let mut routes = routes();
+    let mut routes = routes().merge(programs::routes().with_state(app.catalog.clone()));
     if let Some(sequencer) = &app.sequencer {
         let admin = rollup::admin_routes(sequencer).layer(from_fn_with_state(app.clone(), access::admin));
         routes = routes.merge(rollup::routes().merge(admin).with_state(sequencer.clone()));

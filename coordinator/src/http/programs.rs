@@ -11,11 +11,18 @@ use crowdfold_programs::Program as _;
 use crowdfold_wire::ParametersId;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use super::OCTETS;
 use super::error::{ErrorBody, HttpError};
 use super::extract::Path;
-use super::{App, OCTETS};
-use crate::catalog::Entry;
+use crate::catalog::{Catalog, Entry};
+
+/// What provers fetch before they prove, of a coordinator or a mirror of one.
+pub fn routes() -> OpenApiRouter<Catalog> {
+    OpenApiRouter::new().routes(routes!(programs)).routes(routes!(parameters))
+}
 
 /// A program that is proved here.
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,7 +44,7 @@ pub struct ProgramBody {
 
 /// The programs that are proved here.
 #[utoipa::path(get, path = "/v1/programs", tag = "programs", responses((status = 200, body = [ProgramBody])))]
-pub(super) async fn programs(State(app): State<App>) -> Json<Vec<ProgramBody>> {
+async fn programs(State(catalog): State<Catalog>) -> Json<Vec<ProgramBody>> {
     let body = |entry: &Arc<Entry>| {
         let prover = entry.parameters.prover();
         ProgramBody {
@@ -49,7 +56,7 @@ pub(super) async fn programs(State(app): State<App>) -> Json<Vec<ProgramBody>> {
             draining: entry.is_draining,
         }
     };
-    Json(app.catalog.entries().map(body).collect())
+    Json(catalog.entries().map(body).collect())
 }
 
 /// Parameters, as their digest names them: they never change.
@@ -61,12 +68,12 @@ pub(super) async fn programs(State(app): State<App>) -> Json<Vec<ProgramBody>> {
     ),
     responses((status = 200, content_type = "application/octet-stream"), (status = 404, body = ErrorBody)),
 )]
-pub(super) async fn parameters(
-    State(app): State<App>,
+async fn parameters(
+    State(catalog): State<Catalog>,
     Path((digest, kind)): Path<(String, String)>,
 ) -> Result<Response, HttpError> {
     let id = ParametersId::parse(&digest).ok_or(HttpError::NotFound("parameters"))?;
-    let entry = app.catalog.of(id).ok_or(HttpError::NotFound("parameters"))?;
+    let entry = catalog.of(id).ok_or(HttpError::NotFound("parameters"))?;
     let file = match kind.as_str() {
         "fold" => entry.fold_file.clone(),
         "merge" => entry.merge_file.clone(),
