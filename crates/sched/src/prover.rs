@@ -8,6 +8,8 @@ use crate::limits;
 
 /// Samples of speed over less than this are joined with the next.
 const SAMPLE_MS: u64 = 1_000;
+/// With fewer samples a prover is new: its speed is mostly what it said, which may be far off.
+const SAMPLES: u8 = 4;
 
 /// A prover.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub(crate) struct Prover {
     pub(crate) busy_until: Millis,
     /// Since when its rows are counted for a sample of its speed, and how many there are.
     sample: (Millis, u64),
+    /// How many samples there were, up to [`SAMPLES`].
+    samples: u8,
     /// Milliseconds from a segment's last step to its proof's arrival: an average of which a quarter is new each time.
     delivery_ms: u64,
     /// Tasks that it failed on since a proof of its was accepted, and till when it gets none because of them.
@@ -69,6 +73,7 @@ impl Prover {
             avoided: VecDeque::new(),
             busy_until: now,
             sample: (now, 0),
+            samples: 0,
             delivery_ms: 0,
             failures: 0,
             rests_until: Millis(0),
@@ -102,15 +107,18 @@ impl Prover {
         self.busy_until = now;
     }
 
-    /// It folded so many rows since it was last heard of. A quarter of the estimate is new with each sample, and none
-    /// moves it to more than twice or less than a half.
+    /// It folded so many rows since it was last heard of. A quarter of the estimate is new with each sample, and a sample
+    /// counts as at most twice and at least half of it. The first samples make up half of the estimate, and may be eight
+    /// times or an eighth of it: what a prover says of itself before it has folded anything is a guess.
     pub(crate) fn folded(&mut self, rows: u64, now: Millis) {
         self.sample.1 = self.sample.1.saturating_add(rows);
         let elapsed = now.since(self.sample.0);
         if elapsed >= SAMPLE_MS {
             let seen = u128::from(self.sample.1) * 1000 / u128::from(elapsed);
-            let seen = u64::try_from(seen).unwrap_or(u64::MAX).clamp(self.speed / 2, self.speed * 2);
-            self.speed = believable(Speed((self.speed * 3 + seen).div_ceil(4)));
+            let (old, span) = if self.samples < SAMPLES { (1, 8) } else { (3, 2) };
+            let seen = u64::try_from(seen).unwrap_or(u64::MAX).clamp(self.speed / span, self.speed * span);
+            self.speed = believable(Speed((self.speed * old + seen).div_ceil(old + 1)));
+            self.samples = (self.samples + 1).min(SAMPLES);
             self.sample = (now, 0);
         }
     }
@@ -210,6 +218,17 @@ mod tests {
         assert_eq!(prover.speed, before, "too little time for a sample");
         prover.folded(u64::MAX, Millis(21_000));
         assert!(prover.speed <= before * 5 / 4 + 1, "one sample moves it by a quarter at most");
+    }
+
+    #[test]
+    fn a_new_prover_is_soon_known() {
+        for (said, real) in [(1_000, 6_000), (6_000, 1_000)] {
+            let mut prover = prover(said);
+            for second in 1..=u64::from(super::SAMPLES) {
+                prover.folded(real, Millis(second * 1000));
+            }
+            assert!(prover.speed.abs_diff(real) * 3 < real, "{} of {real}", prover.speed);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::process::{Choices, Coordinator, Process};
 use crate::work::{self, ROLLUP};
 
 /// Steps of the job by which provers load their parameters and learn their speed.
-const WARM_UP: usize = 8;
+const WARM_UP: usize = 64;
 /// Steps of the job that one prover does, and then two.
 const SCALED: usize = 384;
 /// Seconds that a segment of it should take: an operator's default.
@@ -35,8 +35,8 @@ pub(crate) fn scaling(world: &World) -> anyhow::Result<Vec<Measure>> {
     let mut provers: Vec<Process> = Vec::new();
     for (number, body) in bodies.iter().enumerate() {
         provers.push(coordinator.site.prover(&format!("scaling-{number}"), 1)?);
-        // Each gets a job to warm up with while it is the only one that waits for work.
-        eprintln!("warming up prover {}", number + 1);
+        // The one that is new gets a part of it too.
+        eprintln!("warming up {} prover(s)", number + 1);
         prove(&coordinator, &warm_up)?;
         eprintln!("{SCALED} steps of {ROLLUP} with {} prover(s)", number + 1);
         times.push(prove(&coordinator, body)?);

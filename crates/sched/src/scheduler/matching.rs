@@ -2,6 +2,7 @@
 
 use super::Scheduler;
 use crate::ids::{JobId, ProverId, Range};
+use crate::job::Job;
 use crate::limits;
 use crate::prover::Prover;
 
@@ -104,11 +105,49 @@ impl Scheduler {
         // together; not below an eighth of the target, because each segment costs a verification and a merge.
         let speeds = u128::from(job.speed) + u128::from(self.waiting_speed.max(prover.speed));
         let share = u128::from(job.open) * u128::from(prover.speed) / (2 * speeds);
-        let share = u64::try_from(share).unwrap_or(u64::MAX).max(target / 8).max(line).max(least);
+        let share = u64::try_from(share).unwrap_or(u64::MAX);
+        let floor = (target / 8).max(line).max(least);
+        // Halves end where they get too short; what is left then is cut so that all who work on it end at once, into
+        // pieces of which none is so long that a wrong guess at a speed costs much.
+        let share = if share < floor { self.even_share(prover, job).unwrap_or(0).min(2 * floor) } else { share };
+        let share = if job.open.saturating_sub(share) < floor / 4 { job.open } else { share.max(floor) };
         let left = job.spec.deadline.since(prover.busy_until.max(self.now)).min(limits::LEASE_MS / 4);
         let in_time = prover.steps_in(left, job.spec.rows);
         // Gaps can be shorter than the least number, so what is too long is found out by the one who knows the gap.
         Some(target.min(share).min(in_time.max(1)))
+    }
+
+    /// Steps of what is left of a job that a prover should get so that it ends when all others do that work on the job or
+    /// wait for work, if they share it in the same way. `None` if they are too many to look at each.
+    fn even_share(&self, prover: &Prover, job: &Job) -> Option<u64> {
+        if job.by_end.len() > limits::LOOKS {
+            return None;
+        }
+        let mut others: Vec<_> =
+            job.by_end.iter().filter_map(|&(_, task)| Some(self.leases.get(task)?.prover)).collect();
+        others.sort_unstable();
+        others.dedup();
+        let others = others.into_iter().filter_map(|id| self.provers.get(&id));
+        let others = others.filter(|other| !std::ptr::eq(*other, prover));
+        let mut free: Vec<_> = others.map(|other| (other.busy_until.since(self.now), other.speed)).collect();
+        let mine = prover.waiting.map_or(0, |(_, speed)| speed);
+        free.push((0, self.waiting_speed.saturating_sub(mine)));
+        free.push((prover.busy_until.since(self.now), prover.speed));
+        free.sort_unstable();
+        // The moment at which the work is done if each begins when it is free: the first ones alone until the next one
+        // is. In milliseconds, and rows times 1,000.
+        let (mut rows, mut speed) = (u128::from(job.open) * u128::from(job.spec.rows) * 1_000, 0);
+        let mut end = 0;
+        for (at, theirs) in free {
+            let until = u128::from(at - end) * speed;
+            if rows <= until {
+                break;
+            }
+            rows -= until;
+            (end, speed) = (at, speed + u128::from(theirs));
+        }
+        let end = end.saturating_add(u64::try_from(rows.div_ceil(speed.max(1))).unwrap_or(u64::MAX));
+        Some(prover.steps_in(end.saturating_sub(prover.busy_until.since(self.now)), job.spec.rows))
     }
 
     /// A copy of the lease that is expected to end last, if this prover would end it much earlier.

@@ -24,7 +24,41 @@ fn length_follows_speed_and_shrinks_at_the_tail() {
     let mut world = World::new();
     world.job(1, spec(24));
     let lengths: Vec<u64> = (1..=5).map(|prover| world.worker(prover).range.steps()).collect();
-    assert_eq!(lengths, [10, 3, 2, 2, 2], "half of the share of what is left, at least 2");
+    assert_eq!(
+        lengths,
+        [10, 3, 4, 4, 3],
+        "half of the share of what is left, at the end so much that all end together"
+    );
+}
+
+#[test]
+fn all_who_work_on_a_job_end_together() {
+    // Of two provers the second is four times as fast; both hand in and ask again when they are done.
+    let mut world = World::with(Config { target_ms: 120_000, min_steps: 1, ..Config::default() });
+    let speeds = [1_000, 4_000];
+    for (prover, speed) in (0..).zip(speeds) {
+        world.join(prover, speed, 1_000, false);
+    }
+    world.job(1, spec(1_000));
+    let mut held = [None; 2];
+    let mut handed_out = 0;
+    let mut ends = [0, 0];
+    for (prover, held) in (0..).zip(&mut held) {
+        *held = segments(&world.ready(prover, 1)).first().copied();
+    }
+    while let Some((prover, segment)) = (0..2)
+        .filter_map(|i| Some((i, held[i]?)))
+        .min_by_key(|&(i, segment)| ends[i] + segment.range.steps() * 1_000_000 / speeds[i])
+    {
+        handed_out += 1;
+        world.now = ends[prover] + segment.range.steps() * 1_000_000 / speeds[prover];
+        ends[prover] = world.now;
+        world.hand_in(segment, segment.range);
+        held[prover] = segments(&world.ready(segment.prover, 1)).first().copied();
+    }
+    assert!(ends[0].abs_diff(ends[1]) <= 2_000, "{ends:?}");
+    assert!(ends[0].max(ends[1]) <= 202_000, "1,000 steps at 5 a second: {ends:?}");
+    assert!(handed_out <= 12, "{handed_out} segments");
 }
 
 #[test]
