@@ -7,16 +7,49 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
-use crowdfold_fold::{Parameters, RangeProof, StepFunction, verify};
+use crowdfold_fold::{Fr, Parameters, RangeProof, StepFunction, verify};
+use crowdfold_programs::Program;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Chromium, ready to be driven.
 pub struct Browser {
     driver: PathBuf,
     folder: PathBuf,
+}
+
+/// Seconds of each step that counts, of ours and of a peer's.
+#[derive(Debug, Deserialize)]
+pub struct Race {
+    /// Ours.
+    pub ours: Vec<f64>,
+    /// The peer's.
+    pub peer: Vec<f64>,
+}
+
+/// A chain to prove: pages get its files as `NAME.params`, `NAME.state` and `NAME.inputs`.
+pub struct Work {
+    name: &'static str,
+    program: String,
+    start: Vec<u8>,
+    inputs: Vec<Vec<u8>>,
+}
+
+impl Work {
+    /// So many steps of a program, from a state on.
+    pub fn new<P: Program>(name: &'static str, program: &P, start: &[Fr], inputs: &[P::Input]) -> Self {
+        let inputs = inputs.iter().map(|input| program.encode_input(input)).collect();
+        Self { name, program: program.name(), start: program.encode_state(start), inputs }
+    }
+
+    /// What the worker of the pages takes.
+    pub fn plan(&self) -> Value {
+        let lengths: Vec<_> = self.inputs.iter().map(Vec::len).collect();
+        json!({ "name": self.name, "program": self.program, "lengths": lengths })
+    }
 }
 
 impl Browser {
@@ -45,6 +78,17 @@ impl Browser {
     pub fn put(&self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
         let path = self.folder.join(name);
         fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))
+    }
+
+    /// Writes the files of some work.
+    ///
+    /// # Errors
+    /// If they can't be written.
+    pub fn put_work(&self, work: &Work, params: &[u8]) -> anyhow::Result<()> {
+        let name = work.name;
+        self.put(&format!("{name}.params"), params)?;
+        self.put(&format!("{name}.state"), &work.start)?;
+        self.put(&format!("{name}.inputs"), &work.inputs.concat())
     }
 
     /// Runs the script with a plan, and returns what it prints.

@@ -1,7 +1,7 @@
 //! What the worker of `browser/` calls. Parameters are leaked: a page proves one chain and is closed.
 
-use crowdfold_fold::{Fr, ProverParameters};
-use crowdfold_programs::Squarings;
+use crowdfold_fold::{ProverParameters, StepFunction as _};
+use crowdfold_programs::{Builtin, Program as _};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -16,31 +16,37 @@ pub fn start() {
     std::panic::set_hook(Box::new(|panic| console_error(&panic.to_string())));
 }
 
-/// State that every chain starts at.
-const START: u64 = 3;
+fn program(name: &str) -> Result<Builtin, JsError> {
+    Builtin::from_name(name).ok_or_else(|| JsError::new("no such program"))
+}
 
 /// Our prover.
 #[wasm_bindgen]
-pub struct Ours(crate::Ours<'static>);
+pub struct Ours {
+    program: Builtin,
+    chain: crate::Ours<'static, Builtin>,
+}
 
 #[wasm_bindgen]
 impl Ours {
-    /// Reads parameters of the program with `per_step` squarings and starts a segment.
+    /// Reads parameters of a program and starts a segment at an encoded state.
     ///
     /// # Errors
-    /// If the parameters are wrong.
+    /// If the parameters or the state are wrong.
     #[wasm_bindgen(constructor)]
-    pub fn new(params: &[u8], per_step: usize, seed: u32) -> Result<Ours, JsError> {
-        let params = ProverParameters::from_bytes(Squarings::new(per_step), params)?;
-        Ok(Self(crate::Ours::new(Box::leak(Box::new(params)), Fr::from(START), seed.into())?))
+    pub fn new(name: &str, params: &[u8], start: &[u8], seed: u32) -> Result<Ours, JsError> {
+        let program = program(name)?;
+        let params = ProverParameters::from_bytes(program.clone(), params)?;
+        let start = program.decode_state(start)?;
+        Ok(Self { program, chain: crate::Ours::new(Box::leak(Box::new(params)), start, seed.into())? })
     }
 
     /// Proves one more step.
     ///
     /// # Errors
-    /// If proving fails.
-    pub fn step(&mut self) -> Result<(), JsError> {
-        Ok(self.0.step()?)
+    /// If the input is wrong or proving fails.
+    pub fn step(&mut self, input: &[u8]) -> Result<(), JsError> {
+        Ok(self.chain.step(&self.program.decode_input(input)?)?)
     }
 
     /// The encoded proof.
@@ -48,32 +54,37 @@ impl Ours {
     /// # Errors
     /// If proving fails.
     pub fn finish(self) -> Result<Vec<u8>, JsError> {
-        Ok(self.0.finish()?.to_bytes())
+        Ok(self.chain.finish()?.to_bytes())
     }
 }
 
 /// nova-snark.
 #[wasm_bindgen]
-pub struct Nova(crate::Nova<'static>);
+pub struct Nova {
+    program: Builtin,
+    chain: crate::Nova<'static, Builtin>,
+}
 
 #[wasm_bindgen]
 impl Nova {
-    /// Reads nova-snark's parameters of the program with `per_step` squarings and starts a chain.
+    /// Reads nova-snark's parameters of a program and starts a chain at an encoded state, whose first input is this one.
     ///
     /// # Errors
-    /// If the parameters are wrong.
+    /// If the parameters, the state or the input are wrong.
     #[wasm_bindgen(constructor)]
-    pub fn new(params: &[u8], per_step: usize) -> Result<Nova, JsError> {
-        let params = crate::NovaParameters::from_bytes(Squarings::new(per_step), params)?;
-        Ok(Self(crate::Nova::new(Box::leak(Box::new(params)), Fr::from(START))?))
+    pub fn new(name: &str, params: &[u8], start: &[u8], first: &[u8]) -> Result<Nova, JsError> {
+        let program = program(name)?;
+        let params = crate::NovaParameters::from_bytes(program.clone(), params)?;
+        let (start, first) = (program.decode_state(start)?, program.decode_input(first)?);
+        Ok(Self { program, chain: crate::Nova::new(Box::leak(Box::new(params)), start, &first)? })
     }
 
     /// Proves one more step.
     ///
     /// # Errors
-    /// If proving fails.
-    pub fn step(&mut self) -> Result<(), JsError> {
-        Ok(self.0.step()?)
+    /// If the input is wrong or proving fails.
+    pub fn step(&mut self, input: &[u8]) -> Result<(), JsError> {
+        Ok(self.chain.step(&self.program.decode_input(input)?)?)
     }
 
     /// Verifies all steps.
@@ -81,6 +92,6 @@ impl Nova {
     /// # Errors
     /// If they are wrong.
     pub fn verify(&self) -> Result<(), JsError> {
-        Ok(self.0.verify()?)
+        Ok(self.chain.verify()?)
     }
 }

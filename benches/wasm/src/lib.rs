@@ -1,4 +1,4 @@
-//! The contestants of the benchmarks: the same chain of squarings proved by us and by peers.
+//! The contestants of the benchmarks: the same chain proved by us and by peers.
 //!
 //! The native benchmarks use the library; the browser's use the same code through the exports of the WASM module. No
 //! package for users contains any of it.
@@ -12,4 +12,4 @@ mod exports;
 pub use wasm_bindgen_rayon::init_thread_pool;
 
 pub use ours::Ours;
-pub use peer::{Nova, NovaParameters, PeerError};
+pub use peer::{Nova, NovaParameters, PEER, PeerError};

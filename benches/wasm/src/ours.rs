@@ -1,24 +1,23 @@
 //! Our prover of segments.
 
-use crowdfold_fold::{Address, Context, Error, Fr, Job, ProverParameters, RangeProof, Segment};
-use crowdfold_programs::Squarings;
+use crowdfold_fold::{Address, Context, Error, Fr, Job, ProverParameters, RangeProof, Segment, StepFunction};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-/// A segment of squarings being proved.
-pub struct Ours<'p> {
-    segment: Segment<'p, Squarings>,
+/// A segment being proved.
+pub struct Ours<'p, F: StepFunction> {
+    segment: Segment<'p, F>,
     rng: ChaCha20Rng,
 }
 
-impl<'p> Ours<'p> {
+impl<'p, F: StepFunction> Ours<'p, F> {
     /// A segment that starts at `start`; `seed` decides the blinds.
     ///
     /// # Errors
     /// Those of [`Segment::new`].
-    pub fn new(params: &'p ProverParameters<Squarings>, start: Fr, seed: u64) -> Result<Self, Error> {
+    pub fn new(params: &'p ProverParameters<F>, start: Vec<Fr>, seed: u64) -> Result<Self, Error> {
         let job = Job { chain_id: 1, contract: Address([1; 20]), job_id: [2; 32] };
-        let segment = Segment::new(params, Context { job, prover: Address([3; 20]) }, vec![start])?;
+        let segment = Segment::new(params, Context { job, prover: Address([3; 20]) }, start)?;
         Ok(Self { segment, rng: ChaCha20Rng::seed_from_u64(seed) })
     }
 
@@ -26,13 +25,13 @@ impl<'p> Ours<'p> {
     ///
     /// # Errors
     /// Those of [`Segment::push`].
-    pub fn step(&mut self) -> Result<(), Error> {
-        self.segment.push(&Fr::from(self.segment.count()), &mut self.rng)
+    pub fn step(&mut self, input: &F::Input) -> Result<(), Error> {
+        self.segment.push(input, &mut self.rng)
     }
 
     /// The state after the steps so far.
-    pub fn state(&self) -> Fr {
-        self.segment.state()[0]
+    pub fn state(&self) -> &[Fr] {
+        self.segment.state()
     }
 
     /// The proof of all steps.

@@ -2,7 +2,6 @@
 
 use bincode::config::{Configuration, Fixint, LittleEndian};
 use crowdfold_fold::{Fr, StepFunction};
-use crowdfold_programs::Squarings;
 use nova_snark::errors::NovaError;
 use nova_snark::frontend::num::AllocatedNum;
 use nova_snark::frontend::{ConstraintSystem, SynthesisError};
@@ -10,6 +9,9 @@ use nova_snark::nova::{PublicParams, RecursiveSNARK};
 use nova_snark::provider::{Bn256EngineIPA, GrumpkinEngine};
 use nova_snark::traits::circuit::StepCircuit;
 use nova_snark::traits::snark::default_ck_hint;
+
+/// What the peer is called. It stands for `Bn256EngineKZG`: see `Primary` here.
+pub const PEER: &str = "nova-snark 0.76 RecursiveSNARK, Bn256EngineIPA/Grumpkin";
 
 /// The engine with a key hashed from a label. `Bn256EngineKZG` makes its key only under `test-utils`, a feature that no
 /// build here may turn on; both commit by the same lines of code, to the same circuits, in `prove_step`.
@@ -43,12 +45,12 @@ impl From<NovaError> for PeerError {
 
 /// Our program with its input, as nova-snark takes it.
 #[derive(Clone, Debug)]
-struct Step {
-    program: Squarings,
-    input: Fr,
+struct Step<F: StepFunction> {
+    program: F,
+    input: F::Input,
 }
 
-impl StepCircuit<Fr> for Step {
+impl<F: StepFunction> StepCircuit<Fr> for Step<F> {
     fn arity(&self) -> usize {
         self.program.arity()
     }
@@ -62,18 +64,18 @@ impl StepCircuit<Fr> for Step {
     }
 }
 
-/// nova-snark's public parameters for squarings.
-pub struct NovaParameters {
-    program: Squarings,
-    public: PublicParams<Primary, Secondary, Step>,
+/// nova-snark's public parameters of a program.
+pub struct NovaParameters<F: StepFunction> {
+    program: F,
+    public: PublicParams<Primary, Secondary, Step<F>>,
 }
 
-impl NovaParameters {
+impl<F: StepFunction> NovaParameters<F> {
     /// Generates them. Takes seconds natively, and much longer in WASM.
     ///
     /// # Errors
     /// Those of [`PublicParams::setup`].
-    pub fn generate(program: Squarings) -> Result<Self, PeerError> {
+    pub fn generate(program: F) -> Result<Self, PeerError> {
         let step = Step { program: program.clone(), input: program.shape_input() };
         let public = PublicParams::setup(&step, &*default_ck_hint(), &*default_ck_hint())?;
         Ok(Self { program, public })
@@ -91,38 +93,39 @@ impl NovaParameters {
     ///
     /// # Errors
     /// [`PeerError::Decode`].
-    pub fn from_bytes(program: Squarings, bytes: &[u8]) -> Result<Self, PeerError> {
+    pub fn from_bytes(program: F, bytes: &[u8]) -> Result<Self, PeerError> {
         Ok(Self { program, public: bincode::serde::decode_from_slice(bytes, ENCODING)?.0 })
     }
 }
 
-/// A chain of squarings being proved.
-pub struct Nova<'p> {
-    params: &'p NovaParameters,
-    snark: RecursiveSNARK<Primary, Secondary, Step>,
-    start: Fr,
-    steps: u64,
+/// A chain being proved.
+pub struct Nova<'p, F: StepFunction> {
+    params: &'p NovaParameters<F>,
+    snark: RecursiveSNARK<Primary, Secondary, Step<F>>,
+    start: Vec<Fr>,
+    inputs: Vec<F::Input>,
 }
 
-impl<'p> Nova<'p> {
-    /// A chain that starts at `start`. nova-snark proves its first step here: the first [`Nova::step`] does nothing.
+impl<'p, F: StepFunction> Nova<'p, F> {
+    /// A chain that starts at `start`. nova-snark proves its first step here, for which it takes the first input: the first
+    /// [`Nova::step`], which has to be given the same one, does nothing.
     ///
     /// # Errors
     /// Those of [`RecursiveSNARK::new`].
-    pub fn new(params: &'p NovaParameters, start: Fr) -> Result<Self, PeerError> {
-        let first = Step { program: params.program.clone(), input: Fr::from(0) };
-        let snark = RecursiveSNARK::new(&params.public, &first, &[start])?;
-        Ok(Self { params, snark, start, steps: 0 })
+    pub fn new(params: &'p NovaParameters<F>, start: Vec<Fr>, first: &F::Input) -> Result<Self, PeerError> {
+        let step = Step { program: params.program.clone(), input: first.clone() };
+        let snark = RecursiveSNARK::new(&params.public, &step, &start)?;
+        Ok(Self { params, snark, start, inputs: Vec::new() })
     }
 
     /// Proves one more step.
     ///
     /// # Errors
     /// Those of [`RecursiveSNARK::prove_step`].
-    pub fn step(&mut self) -> Result<(), PeerError> {
-        let step = Step { program: self.params.program.clone(), input: Fr::from(self.steps) };
+    pub fn step(&mut self, input: &F::Input) -> Result<(), PeerError> {
+        let step = Step { program: self.params.program.clone(), input: input.clone() };
         self.snark.prove_step(&self.params.public, &step)?;
-        self.steps += 1;
+        self.inputs.push(input.clone());
         Ok(())
     }
 
@@ -131,10 +134,9 @@ impl<'p> Nova<'p> {
     /// # Errors
     /// Those of [`RecursiveSNARK::verify`]; [`PeerError::State`].
     pub fn verify(&self) -> Result<(), PeerError> {
-        let end = self.snark.verify(&self.params.public, self.steps as usize, &[self.start])?;
-        let expected = (0..self.steps)
-            .try_fold(vec![self.start], |state, i| self.params.program.apply(&state, &Fr::from(i)))
-            .map_err(|_| PeerError::State)?;
+        let end = self.snark.verify(&self.params.public, self.inputs.len(), &self.start)?;
+        let apply = |state: Vec<Fr>, input| self.params.program.apply(&state, input);
+        let expected = self.inputs.iter().try_fold(self.start.clone(), apply).map_err(|_| PeerError::State)?;
         if end == expected { Ok(()) } else { Err(PeerError::State) }
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Prover {
     pub(crate) avoided: VecDeque<(JobId, Range, Millis)>,
     /// When it will have folded all it has.
     pub(crate) busy_until: Millis,
+    /// Milliseconds of a step of what it got last.
+    pub(crate) step_ms: u64,
     /// Since when its rows are counted for a sample of its speed, and how many there are.
     sample: (Millis, u64),
     /// How many samples there were, up to [`SAMPLES`].
@@ -72,6 +74,7 @@ impl Prover {
             unverified: 0,
             avoided: VecDeque::new(),
             busy_until: now,
+            step_ms: 0,
             sample: (now, 0),
             samples: 0,
             delivery_ms: 0,
@@ -153,6 +156,12 @@ impl Prover {
     pub(crate) fn steps_in(&self, ms: u64, rows: u64) -> u64 {
         let steps = u128::from(self.speed) * u128::from(ms) / (u128::from(rows) * 1000);
         u64::try_from(steps).unwrap_or(u64::MAX)
+    }
+
+    /// Whether what it has lasts for longer than it needs to begin with the next segment.
+    pub(crate) fn has_enough(&self, now: Millis) -> bool {
+        let lead = limits::LEAD_MS.max(self.step_ms.saturating_mul(2));
+        !self.leases.is_empty() && self.busy_until.since(now) > lead
     }
 
     /// It failed on a task. Returns how long it rests: not for the first one, then twice as long each time.

@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use crowdfold_bench::browser::Browser;
+use crowdfold_bench::browser::{Browser, Race, Work};
 use crowdfold_bench::report::Measure;
 use crowdfold_bench::sample::median;
+use crowdfold_bench_wasm::PEER;
+use crowdfold_fold::{Fr, StepFunction as _};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::setup::{PEER, PER_STEP, Setup};
+use crate::setup::{PER_STEP, START, Setup};
 
 /// Steps before the first that counts: the first two are of another kind, and by then the optimised code is there.
 const WARM_UP: usize = 4;
@@ -30,13 +32,6 @@ struct Results {
     first_step_single: Vec<f64>,
 }
 
-/// Seconds of each step that counts.
-#[derive(Deserialize)]
-struct Race {
-    ours: Vec<f64>,
-    peer: Vec<f64>,
-}
-
 /// Finds Chromium and builds the WASM packages.
 ///
 /// # Errors
@@ -47,14 +42,19 @@ pub(crate) fn prepare(root: &Path) -> anyhow::Result<Browser> {
 
 /// All measures in Chromium.
 pub(crate) fn measure(browser: &Browser, setup: &Setup) -> anyhow::Result<Vec<Measure>> {
-    browser.put("step.params", &setup.step.prover().to_bytes())?;
+    let (step, large) = (setup.step.prover(), setup.large.prover());
+    let inputs: Vec<_> = (0..WARM_UP + STEPS).map(|i| Fr::from(i as u64)).collect();
+    let (step_work, large_work) = (
+        Work::new("step", step.step(), &[Fr::from(START)], &inputs),
+        Work::new("large", large.step(), &[Fr::from(START)], &inputs),
+    );
+    browser.put_work(&step_work, &step.to_bytes())?;
+    browser.put_work(&large_work, &large.to_bytes())?;
     browser.put("nova.params", &setup.nova.to_bytes()?)?;
-    browser.put("large.params", &setup.large.prover().to_bytes())?;
     let results: Results = browser.drive(&json!({
-        "perStep": PER_STEP,
-        "largePerStep": setup.large.prover().step().per_step(),
+        "step": step_work.plan(),
+        "large": large_work.plan(),
         "warmUp": WARM_UP,
-        "steps": STEPS,
         "pages": PAGES,
         "peakSteps": PEAK_STEPS,
     }))?;

@@ -1,13 +1,14 @@
 //! Sizes, and times on this machine's processor.
 
+use anyhow::Context as _;
 use crowdfold_bench::report::Measure;
 use crowdfold_bench::sample::{interleave, on_threads, repeat};
-use crowdfold_bench_wasm::{Nova, Ours};
+use crowdfold_bench_wasm::{Nova, Ours, PEER};
 use crowdfold_fold::{Fr, RangeProof, merge, verify, verify_batch};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use crate::setup::{PEER, PER_STEP, Setup};
+use crate::setup::{PER_STEP, START, Setup};
 
 /// Steps before the first that counts: the first two are of another kind.
 const WARM_UP: usize = 3;
@@ -47,29 +48,33 @@ fn sizes(setup: &Setup) -> Vec<Measure> {
 
 /// Seconds of a step of ours and of the peer.
 fn steps(setup: &Setup) -> anyhow::Result<(f64, f64)> {
-    let start = Fr::from(3);
-    let mut ours = Ours::new(setup.step.prover(), start, 1)?;
-    let mut nova = Nova::new(&setup.nova, start)?;
-    let times = interleave(WARM_UP, STEPS, || anyhow::Ok(ours.step()?), || anyhow::Ok(nova.step()?))?;
+    let start = vec![Fr::from(START)];
+    let mut ours = Ours::new(setup.step.prover(), start.clone(), 1)?;
+    let mut nova = Nova::new(&setup.nova, start, &Fr::from(0))?;
+    let mut inputs = [0, 0].map(|from: u64| (from..).map(Fr::from));
+    let [our_inputs, peer_inputs] = &mut inputs;
+    let our_step = || anyhow::Ok(ours.step(&our_inputs.next().context("an input")?)?);
+    let peer_step = || anyhow::Ok(nova.step(&peer_inputs.next().context("an input")?)?);
+    let times = interleave(WARM_UP, STEPS, our_step, peer_step)?;
     // A time counts only for a proof that holds.
     nova.verify()?;
-    let state = ours.state();
+    let state = ours.state().to_vec();
     let proof = ours.finish()?;
     verify(&setup.step, &proof, &mut ChaCha20Rng::seed_from_u64(2))?;
-    anyhow::ensure!(proof.end() == [state] && proof.count() == (WARM_UP + STEPS) as u64);
+    anyhow::ensure!(proof.end() == state && proof.count() == (WARM_UP + STEPS) as u64);
     Ok(times)
 }
 
 /// Adjacent ranges.
 fn chain(setup: &Setup, n: usize) -> anyhow::Result<Vec<RangeProof>> {
-    let mut start = Fr::from(3);
+    let mut start = vec![Fr::from(START)];
     (0..n)
         .map(|i| {
-            let mut ours = Ours::new(setup.step.prover(), start, i as u64)?;
-            for _ in 0..RANGE {
-                ours.step()?;
+            let mut ours = Ours::new(setup.step.prover(), start.clone(), i as u64)?;
+            for step in 0..RANGE as u64 {
+                ours.step(&Fr::from(step))?;
             }
-            start = ours.state();
+            start = ours.state().to_vec();
             Ok(ours.finish()?)
         })
         .collect()

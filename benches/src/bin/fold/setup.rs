@@ -12,15 +12,15 @@ pub(crate) const LARGE_CONSTRAINTS: usize = 1 << 16;
 /// Powers of tau: enough for M.
 const POWERS: usize = 1 << 17;
 
-/// What the peer is called. It stands for `Bn256EngineKZG`: see `Primary` in `benches/wasm/src/peer.rs`.
-pub(crate) const PEER: &str = "nova-snark 0.76 RecursiveSNARK, Bn256EngineIPA/Grumpkin";
+/// The state that chains start at.
+pub(crate) const START: u64 = 3;
 
 /// Parameters of ours and of the peer.
 pub(crate) struct Setup {
     /// Ours for [`PER_STEP`].
     pub(crate) step: Parameters<Squarings>,
     /// The peer's for [`PER_STEP`].
-    pub(crate) nova: NovaParameters,
+    pub(crate) nova: NovaParameters<Squarings>,
     /// Ours for S of [`LARGE_CONSTRAINTS`] rows.
     pub(crate) large: Parameters<Squarings>,
     /// Rows of S without F.

@@ -18,6 +18,7 @@ impl Scheduler {
         }
         let took = prover.duration(range.steps(), job.spec.rows);
         prover.busy_until = prover.busy_until.max(self.now).after(took);
+        prover.step_ms = prover.duration(1, job.spec.rows);
         let wait = prover.busy_until.since(self.now);
         let mut lease = Lease::new(to, id, range, layer);
         lease.expected = prover.busy_until;
@@ -60,10 +61,13 @@ impl Scheduler {
         let (id, now) = (lease.job, self.now);
         self.folded(task, folded);
         let (Some(job), Some(lease)) = (self.jobs.get_mut(&id), self.leases.get_mut(task)) else { return Ok(()) };
-        let Some(prover) = self.provers.get(&from) else { return Ok(()) };
+        let Some(prover) = self.provers.get_mut(&from) else { return Ok(()) };
         let rest = duration(prover.speed, lease.whole.hi - folded, job.spec.rows);
         lease.soft = lease.soft.max(now.after(rest.saturating_mul(2))).min(lease.hard);
         let expected = now.after(rest);
+        if prover.leases.as_slice() == [task] {
+            prover.busy_until = expected;
+        }
         // The index follows only when it is off by much: on most progress nothing changes.
         if expected.since(lease.expected).max(lease.expected.since(expected)) > self.config.target_ms / 4 {
             lease.expected = expected;
@@ -79,6 +83,10 @@ impl Scheduler {
             _ => {}
         }
         self.refresh(id);
+        // Who did not wait had enough until now.
+        if self.provers.get(&from).is_some_and(|prover| prover.want > 0 && prover.waiting.is_none()) {
+            self.pull(from);
+        }
         Ok(())
     }
 

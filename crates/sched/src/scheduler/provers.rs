@@ -156,7 +156,8 @@ impl Scheduler {
         let behind = self.unverified() > self.config.unverified;
         let Some(prover) = self.provers.get_mut(&id) else { return };
         let able = prover.connected && prover.suspended_until.max(prover.rests_until) <= now;
-        let asks = able && prover.want > 0 && prover.leases.len() < limits::LEASES_PER_PROVER;
+        let room = prover.leases.len() < limits::LEASES_PER_PROVER && !prover.has_enough(now);
+        let asks = able && prover.want > 0 && room;
         let throttled = asks && behind && prover.unverified > 0;
         if throttled != prover.throttled {
             prover.throttled = throttled;

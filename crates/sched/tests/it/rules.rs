@@ -62,6 +62,23 @@ fn all_who_work_on_a_job_end_together() {
 }
 
 #[test]
+fn the_next_segment_comes_when_the_one_at_hand_is_nearly_done() {
+    let mut world = World::with(Config { target_ms: 60_000, ..Config::default() });
+    world.job(1, spec(1_000));
+    world.join(1, 1_000, 1_000, false);
+    let first = segments(&world.ready(1, 2));
+    assert_eq!(first.len(), 1, "60 seconds are more than what it needs to begin with the next one");
+    world.now = 40_000;
+    assert!(segments(&world.progress(first[0], 40)).is_empty(), "20 seconds are");
+    world.now = 45_000;
+    let next = segments(&world.progress(first[0], 45));
+    assert_eq!(next.len(), 1);
+    assert_eq!(next[0].range.start(), first[0].range.end());
+    world.now = 46_000;
+    assert!(segments(&world.progress(first[0], 46)).is_empty(), "it has as many as it asked for");
+}
+
+#[test]
 fn a_segment_ends_before_its_jobs_deadline() {
     let mut world = World::new();
     world.job(1, JobSpec { deadline: Millis(5_000), ..spec(1000) });
