@@ -56,7 +56,7 @@ pub const LEASE_MS: u64 = 6 * 3_600_000;
 pub const LEAST_DEADLINES_MS: (u64, u64) = (5_000, 20_000);
 /// A prover that folds gets its next segment when it is expected to be done within this, or within two steps: what is
 /// handed out later is cut to what is left then, and is not lost with a prover that leaves.
-pub const LEAD_MS: u64 = 15_000;
+pub const LEAD_MS: u64 = 30_000;
 /// What delivering a proof is taken to last at most, an hour: more is no line.
 pub const DELIVERY_MS: u64 = 3_600_000;
 /// A segment takes its prover at most so many times the target. A prover that needs more for the least number of steps

@@ -61,13 +61,10 @@ impl Scheduler {
         let (id, now) = (lease.job, self.now);
         self.folded(task, folded);
         let (Some(job), Some(lease)) = (self.jobs.get_mut(&id), self.leases.get_mut(task)) else { return Ok(()) };
-        let Some(prover) = self.provers.get_mut(&from) else { return Ok(()) };
+        let Some(prover) = self.provers.get(&from) else { return Ok(()) };
         let rest = duration(prover.speed, lease.whole.hi - folded, job.spec.rows);
         lease.soft = lease.soft.max(now.after(rest.saturating_mul(2))).min(lease.hard);
         let expected = now.after(rest);
-        if prover.leases.as_slice() == [task] {
-            prover.busy_until = expected;
-        }
         // The index follows only when it is off by much: on most progress nothing changes.
         if expected.since(lease.expected).max(lease.expected.since(expected)) > self.config.target_ms / 4 {
             lease.expected = expected;
@@ -83,11 +80,27 @@ impl Scheduler {
             _ => {}
         }
         self.refresh(id);
+        self.reckon(from);
         // Who did not wait had enough until now.
         if self.provers.get(&from).is_some_and(|prover| prover.want > 0 && prover.waiting.is_none()) {
             self.pull(from);
         }
         Ok(())
+    }
+
+    /// When a prover will have folded what it has, from how far it is.
+    fn reckon(&mut self, id: ProverId) {
+        let Some(prover) = self.provers.get(&id) else { return };
+        let rows = |&task: &TaskId| {
+            let lease = self.leases.get(task)?;
+            let steps = lease.whole.hi.saturating_sub(lease.folded.max(lease.whole.lo));
+            Some(steps.saturating_mul(self.jobs.get(&lease.job)?.spec.rows))
+        };
+        let rows = prover.leases.iter().filter_map(rows).fold(0_u64, u64::saturating_add);
+        let until = self.now.after(prover.duration(rows, 1));
+        if let Some(prover) = self.provers.get_mut(&id) {
+            prover.busy_until = until;
+        }
     }
 
     /// Notes how far a lease is folded, which says how fast its prover is.

@@ -68,14 +68,14 @@ fn the_next_segment_comes_when_the_one_at_hand_is_nearly_done() {
     world.join(1, 1_000, 1_000, false);
     let first = segments(&world.ready(1, 2));
     assert_eq!(first.len(), 1, "60 seconds are more than what it needs to begin with the next one");
-    world.now = 40_000;
-    assert!(segments(&world.progress(first[0], 40)).is_empty(), "20 seconds are");
-    world.now = 45_000;
-    let next = segments(&world.progress(first[0], 45));
+    world.now = 29_000;
+    assert!(segments(&world.progress(first[0], 29)).is_empty(), "31 seconds are");
+    world.now = 30_000;
+    let next = segments(&world.progress(first[0], 30));
     assert_eq!(next.len(), 1);
     assert_eq!(next[0].range.start(), first[0].range.end());
-    world.now = 46_000;
-    assert!(segments(&world.progress(first[0], 46)).is_empty(), "it has as many as it asked for");
+    world.now = 31_000;
+    assert!(segments(&world.progress(first[0], 31)).is_empty(), "it has as many as it asked for");
 }
 
 #[test]
