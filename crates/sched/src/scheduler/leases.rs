@@ -3,7 +3,7 @@
 use super::{Scheduler, Timer};
 use crate::effect::{BadEvent, CancelReason, Effect};
 use crate::event::Release;
-use crate::ids::{JobId, Millis, ProverId, Range, TaskId};
+use crate::ids::{JobId, ProverId, Range, TaskId};
 use crate::job::Holder;
 use crate::lease::{Lease, Phase};
 use crate::limits;
@@ -81,25 +81,23 @@ impl Scheduler {
         }
         self.refresh(id);
         self.reckon(from);
-        // Who did not wait had enough until now.
-        if self.provers.get(&from).is_some_and(|prover| prover.want > 0 && prover.waiting.is_none()) {
-            self.pull(from);
-        }
         Ok(())
     }
 
-    /// When a prover will have folded what it has, from how far it is.
+    /// When a prover will have folded what it has, from how far it is. If that is soon, it gets more.
     fn reckon(&mut self, id: ProverId) {
         let Some(prover) = self.provers.get(&id) else { return };
         let rows = |&task: &TaskId| {
             let lease = self.leases.get(task)?;
-            let steps = lease.whole.hi.saturating_sub(lease.folded.max(lease.whole.lo));
+            let steps = lease.hi.saturating_sub(lease.folded.max(lease.lo));
             Some(steps.saturating_mul(self.jobs.get(&lease.job)?.spec.rows))
         };
         let rows = prover.leases.iter().filter_map(rows).fold(0_u64, u64::saturating_add);
-        let until = self.now.after(prover.duration(rows, 1));
-        if let Some(prover) = self.provers.get_mut(&id) {
-            prover.busy_until = until;
+        let until = if rows == 0 { self.now } else { self.now.after(prover.duration(rows, 1)) };
+        let Some(prover) = self.provers.get_mut(&id) else { return };
+        prover.busy_until = until;
+        if prover.want > 0 && prover.waiting.is_none() && !prover.has_enough(self.now) {
+            self.freed.insert(id);
         }
     }
 
@@ -192,6 +190,7 @@ impl Scheduler {
         if layer == 0 {
             self.vacate(id, rest);
         }
+        self.reckon(from);
         Ok(())
     }
 
@@ -296,7 +295,7 @@ impl Scheduler {
         }
         let Some(lease) = self.leases.get_mut(task) else { return };
         let (id, from, left) = (lease.job, lease.prover, lease.left());
-        let (copy_of, expected, speed) = (lease.copy_of.take(), lease.expected, lease.speed);
+        let (copy_of, speed) = (lease.copy_of.take(), lease.speed);
         lease.phase = Phase::Ended;
         self.timers.remove(&(lease.timer, Timer::Lease(task)));
         if let Some(job) = self.jobs.get_mut(&id) {
@@ -307,9 +306,8 @@ impl Scheduler {
         }
         if let Some(prover) = self.provers.get_mut(&from) {
             prover.leases.retain(|&other| other != task);
-            let early = expected.since(self.now);
-            prover.busy_until = Millis(prover.busy_until.0.saturating_sub(early)).max(self.now);
         }
+        self.reckon(from);
         if entitled {
             self.remember_right(task);
         } else {

@@ -186,6 +186,14 @@ impl Scheduler {
         true
     }
 
+    /// Finds work for provers that have less than enough.
+    pub(super) fn serve_freed(&mut self) {
+        for _ in 0..limits::MATCHES_PER_STEP {
+            let Some(id) = self.freed.pop_first() else { return };
+            self.pull(id);
+        }
+    }
+
     /// Finds work for provers that wait when a job has something to hand out again.
     pub(super) fn wake(&mut self) {
         let mut matches = limits::MATCHES_PER_STEP;

@@ -106,6 +106,8 @@ pub struct Scheduler {
     tails: BTreeSet<(Millis, JobId)>,
     /// Jobs that have something to hand out again while provers wait.
     fresh: BTreeSet<JobId>,
+    /// Provers that ask for more and have less than enough since the last event.
+    freed: BTreeSet<ProverId>,
     /// Steps whose lease ended: spares may fit there.
     vacated: Vec<(JobId, Range)>,
     counted: Stats,
@@ -142,6 +144,7 @@ impl Scheduler {
             absent: BTreeSet::new(),
             tails: BTreeSet::new(),
             fresh: BTreeSet::new(),
+            freed: BTreeSet::new(),
             vacated: Vec::new(),
             counted: Stats::default(),
             out: Vec::new(),
@@ -167,6 +170,7 @@ impl Scheduler {
             self.out.push(Effect::Ignored(bad));
         }
         self.retry_spares();
+        self.serve_freed();
         self.wake();
         std::mem::swap(&mut self.out, effects);
     }
