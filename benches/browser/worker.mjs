@@ -28,18 +28,26 @@ function seconds(work) {
   return (performance.now() - started) / 1000;
 }
 
+/** The files of some work, as `Work` in benches/src/browser.rs writes them: parameters, the first state, inputs. */
+async function fetchWork({ name, lengths }) {
+  const [params, start, bytes] = await Promise.all(["params", "state", "inputs"].map((kind) => download(`/data/${name}.${kind}`)));
+  let at = 0;
+  const inputs = lengths.map((length) => bytes.subarray(at, (at += length)));
+  return { params, start, inputs };
+}
+
 const tasks = {
   /** Steps of ours and of nova-snark in turn. */
-  async race({ variant, threads, perStep, warmUp, steps }) {
-    const files = ["/data/step.params", "/data/nova.params"];
-    const [loaded, oursParams, novaParams] = await Promise.all([fetchPackage(variant), ...files.map(download)]);
+  async race({ variant, threads, step, warmUp }) {
+    const [loaded, work, novaParams] = await Promise.all([fetchPackage(variant), fetchWork(step), download("/data/nova.params")]);
+    const { params, start: state, inputs } = work;
     await start(loaded, threads);
-    const ours = new loaded.exports.Ours(oursParams, perStep, SEED);
-    const nova = new loaded.exports.Nova(novaParams, perStep);
+    const ours = new loaded.exports.Ours(step.program, params, state, SEED);
+    const nova = new loaded.exports.Nova(step.program, novaParams, state, inputs[0]);
     const times = { ours: [], peer: [] };
-    for (let i = 0; i < warmUp + steps; i++) {
-      const a = seconds(() => ours.step());
-      const b = seconds(() => nova.step());
+    for (const [i, input] of inputs.entries()) {
+      const a = seconds(() => ours.step(input));
+      const b = seconds(() => nova.step(input));
       if (i < warmUp) continue;
       times.ours.push(a);
       times.peer.push(b);
@@ -49,39 +57,32 @@ const tasks = {
   },
 
   /** From compiling the module to the first step. */
-  async firstStep({ variant, threads, largePerStep }) {
-    const [loaded, params] = await Promise.all([fetchPackage(variant), download("/data/large.params")]);
+  async firstStep({ variant, threads, large }) {
+    const [loaded, work] = await Promise.all([fetchPackage(variant), fetchWork(large)]);
     const started = performance.now();
     await start(loaded, threads);
-    const ours = new loaded.exports.Ours(params, largePerStep, SEED);
-    ours.step();
+    const ours = new loaded.exports.Ours(large.program, work.params, work.start, SEED);
+    ours.step(work.inputs[0]);
     return (performance.now() - started) / 1000;
   },
 
   /** Memory of a prover that made some steps and a proof. */
-  async peak({ variant, largePerStep, peakSteps }) {
-    const [loaded, params] = await Promise.all([fetchPackage(variant), download("/data/large.params")]);
+  async peak({ variant, large, peakSteps }) {
+    const [loaded, work] = await Promise.all([fetchPackage(variant), fetchWork(large)]);
     const memory = await start(loaded, 1);
-    const ours = new loaded.exports.Ours(params, largePerStep, SEED);
-    for (let i = 0; i < peakSteps; i++) ours.step();
+    const ours = new loaded.exports.Ours(large.program, work.params, work.start, SEED);
+    for (const input of work.inputs.slice(0, peakSteps)) ours.step(input);
     const proof = ours.finish().toBase64();
     // WASM memory never shrinks.
     return { bytes: memory.buffer.byteLength, proof };
   },
 
   /** Steps of a segment, with the package for users. */
-  async prove({ variant, threads, program, digest, context, inputBytes }) {
-    const files = ["/data/prover.params", "/data/start.state", "/data/steps.inputs"];
-    const [loaded, params, state, inputs] = await Promise.all([
-      fetchPackage(variant, "crowdfold_prover"),
-      ...files.map(download),
-    ]);
+  async prove({ variant, threads, step, digest, context }) {
+    const [loaded, work] = await Promise.all([fetchPackage(variant, "crowdfold_prover"), fetchWork(step)]);
     const memory = await start(loaded, threads);
-    const segment = new loaded.exports.Prover(program, params, digest).segment(context, state);
-    const times = [];
-    for (let at = 0; at < inputs.length; at += inputBytes) {
-      times.push(seconds(() => segment.push(inputs.subarray(at, at + inputBytes))));
-    }
+    const segment = new loaded.exports.Prover(step.program, work.params, digest).segment(context, work.start);
+    const times = work.inputs.map((input) => seconds(() => segment.push(input)));
     const proof = segment.finish().toBase64();
     return { times, bytes: memory.buffer.byteLength, proof };
   },

@@ -6,7 +6,7 @@ use crowdfold_bench::browser::{Browser, Race, Work};
 use crowdfold_bench::report::Measure;
 use crowdfold_bench::sample::median;
 use crowdfold_bench_wasm::PEER;
-use crowdfold_fold::{Fr, StepFunction as _};
+use crowdfold_fold::Fr;
 use serde::Deserialize;
 use serde_json::json;
 

@@ -3,12 +3,10 @@
 
 use std::path::Path;
 
-use crowdfold_bench::browser::Browser;
+use crowdfold_bench::browser::{Browser, Work};
 use crowdfold_bench::report::Measure;
 use crowdfold_bench::sample::median;
-use crowdfold_fold::StepFunction;
-use crowdfold_programs::Program;
-use crowdfold_programs::rollup::{INPUT_BYTES, Rollup};
+use crowdfold_programs::rollup::Rollup;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -42,14 +40,12 @@ pub(crate) fn prepare(root: &Path) -> anyhow::Result<Browser> {
 /// All measures in Chromium.
 pub(crate) fn measure(browser: &Browser, setup: &Setup) -> anyhow::Result<Vec<Measure>> {
     let prover = setup.params.prover();
-    browser.put("prover.params", &prover.to_bytes())?;
-    browser.put("start.state", &Rollup.encode_state(&setup.start))?;
-    let inputs: Vec<u8> = setup.inputs.iter().flat_map(|input| Rollup.encode_input(input)).collect();
-    browser.put("steps.inputs", &inputs)?;
+    let work = Work::new("step", &Rollup, &setup.start, &setup.inputs);
+    browser.put_work(&work, &prover.to_bytes())?;
     let hexadecimal = |bytes: &[u8]| bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     let (job, prover_address) = (&setup.context.job, &setup.context.prover);
     let results: Results = browser.drive(&json!({
-        "program": Rollup.name(),
+        "step": work.plan(),
         "digest": prover.digest().to_string(),
         "context": {
             "chainId": job.chain_id,
@@ -57,7 +53,6 @@ pub(crate) fn measure(browser: &Browser, setup: &Setup) -> anyhow::Result<Vec<Me
             "jobId": hexadecimal(&job.job_id),
             "prover": hexadecimal(&prover_address.0),
         },
-        "inputBytes": INPUT_BYTES,
     }))?;
     for name in ["single.proof", "threads.proof"] {
         proving::check(setup, &browser.check(name, &setup.params, setup.inputs.len())?)?;
