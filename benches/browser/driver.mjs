@@ -26,13 +26,11 @@ async function run(browser, origin, task, options) {
 }
 
 /**
- * @param {string} name of the folder with data, which pages see as /data/
- * @param {string} packages folder of the WASM packages under target/, which pages see as /pkg/
- * @param {(task: Function, save: Function, plan: object) => Promise<object>} measure makes the results; `task(name, options)`
- *   runs a task of worker.mjs with the plan and these options, `save(name, proof)` keeps a proof
+ * Starts Chromium, and prints what `measure(browser, plan)` makes of the plan.
+ *
+ * @param {(browser: object, plan: object) => Promise<object>} measure
  */
-export async function drive(name, packages, measure) {
-  const data = new URL(`bench/${name}/`, TARGET);
+export async function main(measure) {
   const plan = process.argv[2];
   let browser;
   try {
@@ -42,20 +40,42 @@ export async function drive(name, packages, measure) {
     process.exit(1);
   }
   try {
-    if (plan === "--check") return;
-    const server = await serve({ "/pkg/": new URL(packages, TARGET), "/data/": data, "/browser/": HERE });
-    const parsed = JSON.parse(plan);
-    const task = (name, options) => {
-      console.error(`Chromium: ${name}, ${options.variant}`);
-      return run(browser, server.origin, name, { ...parsed, ...options });
-    };
-    const save = (name, proof) => writeFile(new URL(`${name}.proof`, data), Buffer.from(proof, "base64"));
-    try {
-      console.log(JSON.stringify(await measure(task, save, parsed)));
-    } finally {
-      await server.close();
-    }
+    if (plan !== "--check") console.log(JSON.stringify(await measure(browser, JSON.parse(plan))));
   } finally {
     await browser.close();
   }
+}
+
+/**
+ * @param {string} name of the folder with data, which pages see as /data/
+ * @param {string} packages folder of the WASM packages under target/, which pages see as /pkg/
+ * @param {(task: Function, save: Function, plan: object) => Promise<object>} measure makes the results; `task(name, options)`
+ *   runs a task of worker.mjs with the plan and these options, `save(name, proof)` keeps a proof
+ */
+export const drive = (name, packages, measure) =>
+  main(async (browser, plan) => {
+    const data = new URL(`bench/${name}/`, TARGET);
+    const server = await serve({ "/pkg/": new URL(packages, TARGET), "/data/": data, "/browser/": HERE });
+    const task = (name, options) => {
+      console.error(`Chromium: ${name}, ${options.variant}`);
+      return run(browser, server.origin, name, { ...plan, ...options });
+    };
+    const save = (name, proof) => writeFile(new URL(`${name}.proof`, data), Buffer.from(proof, "base64"));
+    try {
+      return await measure(task, save, plan);
+    } finally {
+      await server.close();
+    }
+  });
+
+/** Runs steps of ours and of the peer in turn, with one thread and with two; keeps our proofs. */
+export async function races(task, save) {
+  const race = async (name, options) => {
+    const { times, proof } = await task("race", options);
+    await save(name, proof);
+    return times;
+  };
+  const race1 = await race("race1", { variant: "single", threads: 1 });
+  const race2 = await race("race2", { variant: "threads", threads: 2 });
+  return { race1, race2 };
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
 pub mod browser;
+pub mod payments;
 pub mod profile;
 pub mod report;
 pub mod sample;

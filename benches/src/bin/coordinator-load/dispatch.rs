@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use crowdfold_bench::payments::ROLLUP;
 use crowdfold_bench::report::Measure;
 use crowdfold_wire::{FromCoordinator, Offer, Outcome, Progress, Release, ReleaseReason, Segment, UploadId, Within};
 use rand_chacha::ChaCha20Rng;
@@ -11,7 +12,7 @@ use rand_core::{RngCore as _, SeedableRng as _};
 use crate::World;
 use crate::light::{Light, Proof};
 use crate::process::Choices;
-use crate::work::{self, ROLLUP, Submitted};
+use crate::work::{self, Submitted};
 
 /// Provers, each of which folds a segment.
 const PROVERS: usize = 500;

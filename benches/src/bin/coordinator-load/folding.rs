@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
+use crowdfold_bench::payments::ROLLUP;
 use crowdfold_bench::report::Measure;
 
 use crate::World;
 use crate::process::{Choices, Coordinator, Process};
-use crate::work::{self, ROLLUP};
+use crate::work;
 
 /// Steps of the job by which provers load their parameters and learn their speed.
 const WARM_UP: usize = 64;

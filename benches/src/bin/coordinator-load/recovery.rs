@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use crowdfold_bench::payments::ROLLUP;
 use crowdfold_bench::report::Measure;
 use crowdfold_bench::sample::timed;
 use crowdfold_fold::Parameters;
@@ -13,7 +14,7 @@ use futures_util::{StreamExt as _, stream};
 use crate::World;
 use crate::light::{Light, Proof};
 use crate::process::{Choices, Site};
-use crate::work::{self, ROLLUP, SMALL, Submitted};
+use crate::work::{self, SMALL, Submitted};
 
 /// Provers, each with a segment.
 const PROVERS: usize = 1_024;

@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
+use crowdfold_bench::payments::ROLLUP;
 use crowdfold_bench::report::Measure;
 use crowdfold_wire::{FromCoordinator, Offer, Outcome, Segment, UploadId, Within};
 
 use crate::World;
 use crate::light::{Light, Proof};
 use crate::process::Choices;
-use crate::work::{self, ROLLUP, SMALL, Submitted};
+use crate::work::{self, SMALL, Submitted};
 
 /// Segments that a prover holds at once: the most that it may.
 const HELD: usize = 16;

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
+use crowdfold_bench::payments::{self, ROLLUP};
 use crowdfold_fold::{Address, Context, Fr, Job, Parameters, Segment, Srs};
-use crowdfold_programs::rollup::workload::{Workload, WorkloadParams};
-use crowdfold_programs::rollup::{Accounts as _, Index, MemoryAccounts, Request, SLOTS, State, build};
 use crowdfold_programs::{Builtin, BuiltinInput, Program as _, Squarings};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -17,12 +16,8 @@ use crate::process::Coordinator;
 
 /// Powers of tau: enough for M.
 const POWERS: usize = 1 << 16;
-/// Accounts of the rollup.
-const ACCOUNTS: u32 = 1_000;
 /// The smallest program: almost all of a step is folding itself.
 pub(crate) const SMALL: &str = "squarings/1/1";
-/// The program that the network is for.
-pub(crate) const ROLLUP: &str = "rollup/1";
 
 /// The programs that everything here is measured with.
 pub(crate) struct Programs {
@@ -72,17 +67,7 @@ pub(crate) fn body(program: &'static str, steps: usize, seed: u64) -> anyhow::Re
         let inputs: Vec<Fr> = (1..=steps as u64).map(|input| Fr::from(seed << 32 | input)).collect();
         return Ok(Squarings::job(Fr::from(3 + seed), &inputs));
     }
-    let domain = State::domain(31_337, Address([0; 20]));
-    let params = WorkloadParams { accounts: ACCOUNTS, domain, ..WorkloadParams::default() };
-    let mut workload = Workload::new(params, ChaCha20Rng::seed_from_u64(seed));
-    let accounts = MemoryAccounts::in_order(workload.genesis()).context("few accounts")?;
-    let Ok(root) = accounts.root();
-    let state = State::genesis(root, domain, Index::default());
-    // The seal takes the last slot.
-    let requests: Vec<Request> = workload.by_ref().take(SLOTS * steps - 1).map(|item| item.request).collect();
-    let outcome = build(&accounts, state, &requests, &mut ChaCha20Rng::seed_from_u64(seed))?;
-    ensure!(outcome.refused.is_empty(), "the workload has no invalid requests");
-    Ok(outcome.batch.to_bytes())
+    Ok(payments::batch(steps, seed)?.1.to_bytes())
 }
 
 impl Submitted {
