@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use serde::Serialize;
@@ -108,11 +109,40 @@ impl<'a> From<&'a Measure> for Record<'a> {
     }
 }
 
-/// Writes the list for machines.
+/// Prints the table of the benchmark `name`, and writes the list to `target/bench/NAME.json` unless it is only a part.
 ///
 /// # Errors
 /// If the file can't be written.
-pub fn write_json(path: &Path, measures: &[Measure]) -> anyhow::Result<()> {
+pub fn tell(name: &str, measures: &[Measure], is_part: bool) -> anyhow::Result<()> {
+    print!("{}", table(measures));
+    if !is_part {
+        let path = root()?.join(format!("target/bench/{name}.json"));
+        write_json(&path, measures)?;
+        println!("written to {}", path.display());
+    }
+    Ok(())
+}
+
+/// The repository.
+///
+/// # Errors
+/// If this crate does not lie in it.
+pub fn root() -> anyhow::Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("benches lies in the workspace's root")
+}
+
+/// The end of the benchmark `name`: says why it failed if it did.
+pub fn exit(name: &str, outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench {name}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn write_json(path: &Path, measures: &[Measure]) -> anyhow::Result<()> {
     let records: Vec<Record<'_>> = measures.iter().map(Record::from).collect();
     let text = serde_json::to_string_pretty(&records)? + "\n";
     if let Some(folder) = path.parent() {
@@ -122,7 +152,7 @@ pub fn write_json(path: &Path, measures: &[Measure]) -> anyhow::Result<()> {
 }
 
 /// The table for people.
-pub fn table(measures: &[Measure]) -> String {
+fn table(measures: &[Measure]) -> String {
     let mut rows = vec![["id", "measure", "ours", "peer", "ratio", "target", "met"].map(str::to_owned)];
     rows.extend(measures.iter().map(|measure| {
         let with_unit = |value: f64| format!("{} {}", number(value), measure.unit);

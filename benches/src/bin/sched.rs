@@ -5,7 +5,6 @@
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
@@ -225,7 +224,6 @@ fn resident() -> anyhow::Result<f64> {
 
 #[allow(clippy::cast_precision_loss)]
 fn run() -> anyhow::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("benches lies in the workspace's root")?;
     eprintln!("{PROVERS} provers get {HELD} segments each");
     let mut fleet = Fleet::new();
     let (filled, seconds) = timed(|| fleet.fill());
@@ -262,19 +260,9 @@ fn run() -> anyhow::Result<()> {
     }
     let what = "steps folded that count for nothing, the worst of these fleets";
     measures.push(Measure::new("sim_wasted_work", what, wasted, "").at_most(0.03));
-    print!("{}", report::table(&measures));
-    let path = root.join("target/bench/sched.json");
-    report::write_json(&path, &measures)?;
-    println!("written to {}", path.display());
-    Ok(())
+    report::tell("sched", &measures, false)
 }
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench sched: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    report::exit("sched", run())
 }

@@ -235,7 +235,7 @@ async fn seal(folder: &Path) -> anyhow::Result<(f64, f64)> {
 }
 
 fn run() -> anyhow::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("benches lies in the workspace's root")?;
+    let root = report::root()?;
     let folder: PathBuf = root.join("target/bench/sequencer");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
@@ -244,19 +244,9 @@ fn run() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let measures = runtime.block_on(measure(&folder))?;
     std::fs::remove_dir_all(&folder)?;
-    print!("{}", report::table(&measures));
-    let path = root.join("target/bench/sequencer.json");
-    report::write_json(&path, &measures)?;
-    println!("written to {}", path.display());
-    Ok(())
+    report::tell("sequencer", &measures, false)
 }
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench sequencer: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    report::exit("sequencer", run())
 }

@@ -13,7 +13,7 @@ mod recovery;
 mod verify;
 mod work;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -71,7 +71,7 @@ fn allow_files() -> anyhow::Result<()> {
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("benches lies in the workspace's root")?;
+    let root = report::root()?;
     let folder = root.join("target/bench/coordinator");
     allow_files()?;
     eprintln!("building the coordinator and the prover");
@@ -92,21 +92,9 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     for (_, measure) in parts.into_iter().filter(|(part, _)| cli.only.is_none_or(|only| only == *part)) {
         measures.extend(measure(&world)?);
     }
-    print!("{}", report::table(&measures));
-    if cli.only.is_none() {
-        let path = root.join("target/bench/coordinator.json");
-        report::write_json(&path, &measures)?;
-        println!("written to {}", path.display());
-    }
-    Ok(())
+    report::tell("coordinator", &measures, cli.only.is_some())
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench coordinator: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    report::exit("coordinator", run(&Cli::parse()))
 }

@@ -7,7 +7,6 @@ mod browser;
 mod native;
 mod setup;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
@@ -37,7 +36,7 @@ enum Part {
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("benches lies in the workspace's root");
+    let root = report::root()?;
     let wants = |part| cli.part.is_none_or(|only| only == part);
     // What may be missing is asked for before minutes are spent.
     let browser = if wants(Part::Browser) { Some(browser::prepare(root)?) } else { None };
@@ -56,21 +55,9 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     if let Some(browser) = browser {
         measures.extend(browser::measure(&browser, &setup)?);
     }
-    print!("{}", report::table(&measures));
-    if cli.part.is_none() {
-        let path = root.join("target/bench/fold.json");
-        report::write_json(&path, &measures)?;
-        println!("written to {}", path.display());
-    }
-    Ok(())
+    report::tell("fold", &measures, cli.part.is_some())
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench fold: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    report::exit("fold", run(&Cli::parse()))
 }

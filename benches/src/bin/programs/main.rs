@@ -10,7 +10,6 @@ mod profile;
 mod proving;
 mod setup;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
@@ -40,7 +39,7 @@ enum Part {
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("benches lies in the workspace's root");
+    let root = report::root()?;
     let wants = |part| cli.part.is_none_or(|only| only == part);
     // What may be missing is asked for before minutes are spent.
     let browser = if wants(Part::Browser) { Some(browser::prepare(root)?) } else { None };
@@ -60,21 +59,9 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         measures.extend(execution::measure()?);
     }
     measures.extend(execution::gap(&measures));
-    print!("{}", report::table(&measures));
-    if cli.part.is_none() {
-        let path = root.join("target/bench/programs.json");
-        report::write_json(&path, &measures)?;
-        println!("written to {}", path.display());
-    }
-    Ok(())
+    report::tell("programs", &measures, cli.part.is_some())
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench programs: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    report::exit("programs", run(&Cli::parse()))
 }

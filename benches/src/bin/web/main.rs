@@ -132,7 +132,7 @@ fn build_coordinator(root: &Path) -> anyhow::Result<()> {
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("benches lies in the workspace's root")?;
+    let root = report::root()?;
     let wants = |part| cli.only.is_none_or(|only| only == part);
     let mut measures = Vec::new();
     if wants(Part::Steps) {
@@ -143,21 +143,9 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         build_coordinator(root)?;
         measures.extend(package(&Browser::prepare(root, "volunteers", &["--in-tests"])?)?);
     }
-    print!("{}", report::table(&measures));
-    if cli.only.is_none() {
-        let path = root.join("target/bench/web.json");
-        report::write_json(&path, &measures)?;
-        println!("written to {}", path.display());
-    }
-    Ok(())
+    report::tell("web", &measures, cli.only.is_some())
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench web: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    report::exit("web", run(&Cli::parse()))
 }
