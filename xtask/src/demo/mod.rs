@@ -1,11 +1,14 @@
-//! The demonstration: signed payments go to the sequencer of a real coordinator, native provers fold them, and the root
-//! proof is verified here.
+//! The demonstration: signed payments go to the sequencer of a real coordinator; native provers, a tab of a real browser
+//! and an edge function in a real runtime fold them; and the root proof is verified here.
 
 mod api;
 mod picture;
 mod processes;
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::mpsc::Receiver;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -30,10 +33,10 @@ pub(crate) struct Options {
     /// Signed transactions to send.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
     transactions: u64,
-    /// Provers.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
+    /// Native provers, beside the tab and the edge function.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=64))]
     provers: u8,
-    /// Threads of each.
+    /// Threads of each native one.
     #[arg(long, default_value_t = 1)]
     threads: usize,
 }
@@ -47,10 +50,13 @@ const SETTLEMENT: (u64, Address) = (31_337, Address([0xc0; 20]));
 /// Far more than the proof takes.
 const PATIENCE: Duration = Duration::from_secs(1_200);
 
-/// Where a prover is paid.
-fn payout(prover: u8) -> Address {
-    Address([prover; 20])
-}
+/// Time between two looks at who is connected.
+const LOOK: Duration = Duration::from_millis(50);
+/// Time for a prover to start and to connect.
+const JOINING: Duration = Duration::from_secs(120);
+/// The hosts that a script drives: what they are called, the script, and where they are paid.
+const HOSTS: [(&str, &str, Address); 2] =
+    [("browser tab", "tab.mjs", Address([0xb0; 20])), ("edge function", "edge.mjs", Address([0xe0; 20]))];
 
 /// When what began.
 struct Moments {
@@ -82,17 +88,18 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let (genesis, transactions) = payments(options.transactions, domain)?;
     drop(Genesis::new(genesis, domain, index(OPERATOR)?)?.create(&folder.join("accounts"))?);
     let coordinator = Coordinator::start(&folder, options.transactions, SETTLEMENT)?;
-    let provers = (1..=options.provers)
-        .map(|prover| Prover::start(&folder, &coordinator, payout(prover), options.threads))
-        .collect::<anyhow::Result<Vec<_>>>()?;
     let api = Api::new(coordinator.url());
+    println!("A coordinator listens on {}.", coordinator.url());
+    let mut provers = Vec::new();
+    for number in 1..=options.provers {
+        let prover = Prover::native(&folder, &coordinator, number, Address([number; 20]), options.threads)?;
+        join(&api, &folder, &mut provers, prover)?;
+    }
+    for (name, script, payout) in HOSTS {
+        let prover = Prover::host(root, &folder, &coordinator, (name, script), payout)?;
+        join(&api, &folder, &mut provers, prover)?;
+    }
     let events = api.events()?;
-    println!(
-        "A coordinator listens on {}, and {} native provers of {} each dial it.",
-        coordinator.url(),
-        provers.len(),
-        threads(options.threads)
-    );
     let ready = Instant::now();
 
     let file = TransactionsFile::new(Some(domain), transactions);
@@ -106,12 +113,12 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         (receipts - ready).as_secs_f64()
     );
 
-    let (job, moments) =
-        watch(&api, &events, Moments { started, ready, receipts, job: ready, folded: ready, root: ready })?;
+    let moments = Moments { started, ready, receipts, job: ready, folded: ready, root: ready };
+    let (job, moments) = watch(&api, &events, &provers, moments)?;
     let batch = api.get("/v1/rollup/batches/1")?;
     let sequence = api.wait("/v1/rollup/sequences/1", |sequence| sequence["status"] == "proved", PATIENCE)?;
     let bytes = api.bytes("/v1/rollup/sequences/1/proof")?;
-    let proof = check_root(&parameters, &bytes, &batch, options)?;
+    let proof = check_root(&parameters, &bytes, &batch, &provers)?;
     println!(
         "\nThe root proof of job {job} verifies: {} steps, {} bytes, {} payments in batch {}.",
         proof.count(),
@@ -129,8 +136,21 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn threads(count: usize) -> String {
-    if count == 1 { "one thread".to_owned() } else { format!("{count} threads") }
+/// Waits until a prover is connected, and notes its numbers.
+fn join(api: &Api, folder: &Path, provers: &mut Vec<Prover>, mut prover: Prover) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let known: BTreeSet<u64> = provers.iter().flat_map(|prover| &prover.numbers).copied().collect();
+    while prover.numbers.is_empty() {
+        prover.check(folder)?;
+        ensure!(began.elapsed() < JOINING, "the {} does not connect", prover.name);
+        sleep(LOOK);
+        let listed = api.get("/v1/provers")?;
+        let numbers = listed.as_array().context("a list of provers")?.iter().filter_map(|one| one["prover"].as_u64());
+        prover.numbers = numbers.filter(|number| !known.contains(number)).collect();
+    }
+    println!("The {} is connected after {:.1} s.", prover.name, began.elapsed().as_secs_f64());
+    provers.push(prover);
+    Ok(())
 }
 
 fn index(number: u32) -> anyhow::Result<Index> {
@@ -160,7 +180,12 @@ fn payments(count: u64, domain: Fr) -> anyhow::Result<(Vec<Account>, Vec<Transac
 }
 
 /// Shows what happens until the job is done; returns its number.
-fn watch(api: &Api, events: &std::sync::mpsc::Receiver<Event>, mut moments: Moments) -> anyhow::Result<(u64, Moments)> {
+fn watch(
+    api: &Api,
+    events: &Receiver<Event>,
+    provers: &[Prover],
+    mut moments: Moments,
+) -> anyhow::Result<(u64, Moments)> {
     let mut picture = Picture::default();
     let began = moments.receipts;
     loop {
@@ -168,6 +193,10 @@ fn watch(api: &Api, events: &std::sync::mpsc::Receiver<Event>, mut moments: Mome
         let Event { kind, data } = events.recv_timeout(left).context("nothing happens any more")?;
         let number = |key: &str| data[key].as_u64().unwrap_or_default();
         let range = || (number("first"), number("steps"));
+        let who = || {
+            let known = provers.iter().find(|prover| prover.numbers.contains(&number("prover")));
+            known.map_or("another prover", |prover| &prover.name)
+        };
         let what = match kind.as_str() {
             "job_accepted" => {
                 moments.job = Instant::now();
@@ -176,12 +205,12 @@ fn watch(api: &Api, events: &std::sync::mpsc::Receiver<Event>, mut moments: Mome
             }
             "segment_assigned" => {
                 picture.assigned(range());
-                format!("prover {} gets {}", number("prover"), steps(range()))
+                format!("the {} gets {}", who(), steps(range()))
             }
             "range_verified" => {
                 moments.folded = Instant::now();
                 picture.verified(range());
-                format!("prover {} proved {}", number("prover"), steps(range()))
+                format!("the {} proved {}", who(), steps(range()))
             }
             "range_merged" => {
                 picture.merged(range());
@@ -216,7 +245,7 @@ fn check_root(
     parameters: &Parameters<Builtin>,
     bytes: &[u8],
     batch: &Value,
-    options: &Options,
+    provers: &[Prover],
 ) -> anyhow::Result<RangeProof> {
     let proof = RangeProof::from_bytes(parameters, bytes)?;
     verify(parameters, &proof, &mut parameters::rng()?)?;
@@ -224,11 +253,14 @@ fn check_root(
     ensure!(batch["end"] == end.as_str(), "the root leads to another state than the batch");
     ensure!(batch["steps"] == proof.count(), "the root has another number of steps than the batch");
     ensure!((proof.job().chain_id, proof.job().contract) == SETTLEMENT, "the root is for another chain or contract");
-    let credited =
-        |prover| proof.receipts().iter().filter(|r| r.prover == payout(prover)).map(|r| r.count).sum::<u64>();
-    let all: u64 = (1..=options.provers).map(credited).sum();
+    let all: u64 = provers.iter().map(|prover| folded(&proof, prover)).sum();
     ensure!(all == proof.count(), "{all} of {} steps are credited to the provers", proof.count());
     Ok(proof)
+}
+
+/// Steps that a proof says somebody folded.
+fn folded(proof: &RangeProof, prover: &Prover) -> u64 {
+    proof.receipts().iter().filter(|receipt| receipt.prover == prover.payout).map(|receipt| receipt.count).sum()
 }
 
 /// That anybody can check what the coordinator says of an account.
@@ -249,18 +281,15 @@ fn report(
     proof: &RangeProof,
     moments: &Moments,
 ) -> anyhow::Result<()> {
-    println!("\n{:<12} {:>6} {:>12}", "", "steps", "CPU seconds");
+    println!("\n{:<18} {:>6} {:>7} {:>12}", "", "steps", "share", "CPU seconds");
     let seconds = |found: Option<f64>| found.map_or("-".to_owned(), |seconds| format!("{seconds:.2}"));
-    // The coordinator numbers provers as they come.
-    let leaders = api.get("/v1/leaderboard")?;
-    for (payout, prover) in (1..).map(payout).zip(provers) {
-        let count: u64 = proof.receipts().iter().filter(|r| r.prover == payout).map(|r| r.count).sum();
-        let leaders = leaders["leaders"].as_array().context("leaders")?;
-        let own = leaders.iter().find(|leader| leader["payout"] == payout.to_string().as_str());
-        let number = &own.context("each prover is known")?["prover"];
-        println!("{:<12} {count:>6} {:>12}", format!("prover {number}"), seconds(prover.cpu_seconds()));
+    for prover in provers {
+        let count = folded(proof, prover);
+        ensure!(count > 0, "the {} had nothing to do", prover.name);
+        let share = format!("{:.0} %", 100.0 * count as f64 / proof.count() as f64);
+        println!("{:<18} {count:>6} {share:>7} {:>12}", prover.name, seconds(prover.cpu_seconds()));
     }
-    println!("{:<12} {:>6} {:>12}", "coordinator", "", seconds(coordinator.cpu_seconds()));
+    println!("{:<18} {:>6} {:>7} {:>12}", "coordinator", "", "", seconds(coordinator.cpu_seconds()));
     let metrics = api.text("/metrics")?;
     let sum = |name: &str| {
         let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("crowdfold_{name}_seconds_sum ")));

@@ -1,21 +1,33 @@
 //! The processes of the demonstration.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use crowdfold_fold::Address;
 
 /// Ticks of the processor's time in a second: what Linux counts in for programs, on every machine.
 const TICKS: f64 = 100.0;
+/// Time that a script has to end what it has started.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// A process, which does not outlive the demonstration.
 struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // A script ends what it has started when nobody talks to it any more.
+        if self.0.stdin.take().is_some() {
+            let began = Instant::now();
+            while began.elapsed() < FAREWELL && matches!(self.0.try_wait(), Ok(None)) {
+                sleep(Duration::from_millis(20));
+            }
+        }
         // It may have ended by itself.
         _ = self.0.kill();
         _ = self.0.wait();
@@ -95,31 +107,71 @@ impl Coordinator {
     }
 }
 
-/// A prover.
-pub(crate) struct Prover(Process);
+/// Something that folds.
+pub(crate) struct Prover {
+    /// What it is called here.
+    pub(crate) name: String,
+    /// Where it is paid.
+    pub(crate) payout: Address,
+    /// The coordinator's numbers for it: one for each of its connections.
+    pub(crate) numbers: BTreeSet<u64>,
+    process: Process,
+}
 
 impl Prover {
-    /// Starts one.
-    pub(crate) fn start(
+    /// Starts a native one.
+    pub(crate) fn native(
         folder: &Path,
         coordinator: &Coordinator,
+        number: u8,
         payout: Address,
         threads: usize,
     ) -> anyhow::Result<Self> {
-        let name = format!("prover-{}", payout.0[0]);
-        let child = Command::new(binary("prover-native")?)
-            .args(["--url", coordinator.url(), "--payout", &format!("0x{}", hex::encode(payout.0))])
+        let name = format!("native prover {number}");
+        let mut command = Command::new(binary("prover-native")?);
+        command
+            .args(["--url", coordinator.url(), "--payout", &payout.to_string()])
             .args(["--threads", &threads.to_string(), "--json", "--data"])
-            .arg(folder.join(&name))
-            .stdin(Stdio::null())
-            .stdout(log(folder, &format!("{name}.log"))?)
-            .stderr(log(folder, &format!("{name}.err"))?)
-            .spawn()?;
-        Ok(Self(Process(child)))
+            .arg(folder.join(format!("native-{number}")));
+        Self::start(folder, name, payout, command.stdin(Stdio::null()))
     }
 
-    /// Seconds of CPU that it has taken.
+    /// Starts one in Node that drives another host: a script of `xtask/demo/`.
+    pub(crate) fn host(
+        root: &Path,
+        folder: &Path,
+        coordinator: &Coordinator,
+        (name, script): (&str, &str),
+        payout: Address,
+    ) -> anyhow::Result<Self> {
+        let mut command = Command::new("node");
+        command.arg(root.join("xtask/demo").join(script));
+        command.args([coordinator.url(), &payout.to_string()]).arg(folder);
+        Self::start(folder, name.to_owned(), payout, command.stdin(Stdio::piped()))
+    }
+
+    fn start(folder: &Path, name: String, payout: Address, command: &mut Command) -> anyhow::Result<Self> {
+        let file = name.replace(' ', "-");
+        let child = command
+            .stdout(log(folder, &format!("{file}.log"))?)
+            .stderr(log(folder, &format!("{file}.err"))?)
+            .spawn()
+            .with_context(|| format!("starting the {name}"))?;
+        Ok(Self { name, payout, numbers: BTreeSet::new(), process: Process(child) })
+    }
+
+    /// Fails if it has ended, with what it said.
+    pub(crate) fn check(&mut self, folder: &Path) -> anyhow::Result<()> {
+        if let Some(status) = self.process.0.try_wait()? {
+            let file = folder.join(format!("{}.err", self.name.replace(' ', "-")));
+            let said = fs::read_to_string(file).unwrap_or_default();
+            anyhow::bail!("the {} ended with {status}: {said}", self.name);
+        }
+        Ok(())
+    }
+
+    /// Seconds of CPU that it has taken, where the system tells. A script's are not those of what it drives.
     pub(crate) fn cpu_seconds(&self) -> Option<f64> {
-        self.0.cpu_seconds()
+        if self.process.0.stdin.is_none() { self.process.cpu_seconds() } else { None }
     }
 }
