@@ -147,6 +147,12 @@ impl Session {
         self.follow();
     }
 
+    /// The network may be back: dials at once if it waits to. Go on with `turn`.
+    pub fn nudge(&self) {
+        self.with(|core, now| core.prover.dial_now(now));
+        self.follow();
+    }
+
     /// Parameters that the hook `needParameters` asked for. They are checked and loaded; when it throws, they are
     /// still wanted: give others, or call `noParameters`.
     ///
