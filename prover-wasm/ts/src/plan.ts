@@ -65,5 +65,5 @@ export function inWords({ variant, workers, threads, memoryMiB }: Plan): string 
   const count = (number: number, what: string) => (number === 1 ? `one ${what}` : `${number} ${what}s`);
   const memory = `${memoryMiB} MiB`;
   if (variant === "threads") return `${count(threads, "thread")} in ${memory} of shared memory`;
-  return `${count(workers, "worker")} with ${memory} each`;
+  return `${count(workers, "worker")} with ${memory}${workers > 1 ? " each" : ""}`;
 }
