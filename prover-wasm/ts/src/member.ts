@@ -84,7 +84,7 @@ export class Member {
     };
     worker.onerror = (event) => {
       event.preventDefault();
-      const text = event.message || "its code can't be loaded";
+      const text = event.message || NOT_LOADED;
       if (worker === this.#worker) this.#crashed("crash", text);
     };
     worker.onmessageerror = () => {
@@ -180,14 +180,20 @@ export class Member {
   }
 }
 
+const { origin: HOME } = new URL(import.meta.url);
+/** What is wrong when a worker ends before its code runs. */
+const NOT_LOADED =
+  `its code can't be loaded from ${HOME}: look at the network, and at this page's policy, whose worker-src and script-src ` +
+  "must allow that origin, and blob: where it is another one than the page's";
+
 type ProverStorage = Extract<FromWorker, { kind: "ready" }>["storage"];
 
 /** A worker with this package's code, which may lie at another origin than the page: that one a Blob imports. */
 function newWorker(): Worker {
-  const url = new URL("./worker.js", import.meta.url);
   // Written out, because that is what bundlers look for.
-  if (url.origin === location.origin) return new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-  const source = new Blob([`import ${JSON.stringify(url.href)};`], { type: "text/javascript" });
+  if (HOME === location.origin) return new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  const { href } = new URL("./worker.js", import.meta.url);
+  const source = new Blob([`import ${JSON.stringify(href)};`], { type: "text/javascript" });
   const blob = URL.createObjectURL(source);
   const worker = new Worker(blob, { type: "module" });
   // It is read when the worker starts, which is over when it says something for the first time.

@@ -16,7 +16,7 @@ export interface ProverOptions {
   readonly memoryMiB?: number;
   /** Part of the time that it folds: above 0, at most 1, which is the default. */
   readonly duty?: number;
-  /** Bits a second that it sends at most. Default: no limit. */
+  /** Bits a second that it sends at most: 0 for no limit, which is the default, or at least 64000. */
   readonly bandwidth?: number;
   /** `never`: isolated workers of one thread each even where they could share memory. */
   readonly isolated?: "auto" | "never";
@@ -28,6 +28,8 @@ export type Changes = Partial<Pick<ProverOptions, "threads" | "duty" | "bandwidt
 /** Memory in MiB that is asked for at most, and at least. */
 const [MOST_MIB] = MEMORY_STEPS_MIB;
 const LEAST_MIB = 128;
+/** Bits a second of a line at least: on a slower one, answers to pings come too late. */
+export const LEAST_BANDWIDTH = 64_000;
 
 /** Options with everything that was left out. */
 export interface Chosen {
@@ -72,8 +74,8 @@ export function change(chosen: Chosen, { threads, duty, bandwidth }: Changes): C
   const isCount = Number.isInteger(changed.threads) && changed.threads >= 1 && changed.threads <= MAX_THREADS;
   expect("threads", `a whole number from 1 to ${MAX_THREADS}`, isCount);
   expect("duty", "a number above 0, at most 1", changed.duty > 0 && changed.duty <= 1);
-  const isRate = Number.isFinite(changed.bandwidth) && changed.bandwidth >= 0;
-  expect("bandwidth", "bits a second, 0 for no limit", isRate);
+  const isRate = changed.bandwidth === 0 || (changed.bandwidth >= LEAST_BANDWIDTH && changed.bandwidth < Infinity);
+  expect("bandwidth", `0 for no limit, or at least ${LEAST_BANDWIDTH} bits a second`, isRate);
   return changed;
 }
 

@@ -2,9 +2,7 @@
 // Whether they are right shows when the prover loads them: it computes their digest.
 
 import { list, remove, write } from "./records.js";
-
-/** What a file of parameters is for. */
-export type Purpose = "fold" | "merge";
+import type { Purpose } from "./types.js";
 
 /** Name of the cache. */
 const CACHE = "crowdfold-parameters";

@@ -4,7 +4,7 @@
 import { Member } from "./member.js";
 import type { Hooks } from "./member.js";
 import type { Start } from "./messages.js";
-import { change, choose, toHex } from "./options.js";
+import { change, choose, LEAST_BANDWIDTH, toHex } from "./options.js";
 import type { Changes, Chosen, ProverOptions } from "./options.js";
 import { firstPlan, inWords, lowerPlan } from "./plan.js";
 import type { Cause, Plan } from "./plan.js";
@@ -193,7 +193,8 @@ export class CrowdfoldProver extends EventTarget {
 
   #settings() {
     const { duty, bandwidth } = this.#chosen;
-    return { duty, bandwidth: Math.ceil(bandwidth / 8 / (this.#plan?.workers ?? 1)) };
+    const share = bandwidth && Math.max(bandwidth / (this.#plan?.workers ?? 1), LEAST_BANDWIDTH);
+    return { duty, bandwidth: Math.ceil(share / 8) };
   }
 
   async #key(): Promise<Uint8Array> {

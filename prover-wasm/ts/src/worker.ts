@@ -101,19 +101,10 @@ function host(proofs: ProofStore): Host {
       given.add(name);
       return parameters(url, id, purpose, isRefused);
     },
-    // A proof that is not stored is delivered all the same if this page lives.
-    keep: (proof) => proofs.keep(proof).catch((error) => note(`a proof is not stored: ${error.message}`)),
-    forget: (upload) => proofs.forget(upload).catch((error) => note(`a proof is not removed: ${error.message}`)),
-    stored: () =>
-      proofs.stored().catch((error) => {
-        note(`proofs of earlier runs can't be read: ${error.message}`);
-        return [];
-      }),
+    keep: proofs.keep,
+    forget: proofs.forget,
+    stored: proofs.stored,
   };
-}
-
-function note(text: string): void {
-  scope.postMessage({ kind: "note", text });
 }
 
 /** Tells the page what happens, statuses no more often than it can use. */
