@@ -221,18 +221,17 @@ impl Session {
         .to_owned())
     }
 
-    /// Sends at most so many bytes a second in the long run; 0 for no limit, else at least 8000.
+    /// Sends at most so many bytes a second in the long run; 0 for no limit. Less than 8000 is taken for 8000.
     ///
     /// # Errors
     /// Throws a `CrowdfoldError` of kind `Argument`.
     #[wasm_bindgen(js_name = setBandwidth)]
     pub fn set_bandwidth(&self, bytes_per_second: f64) -> Result<(), Error> {
+        if bytes_per_second.is_nan() || bytes_per_second < 0.0 {
+            return Err(Error::Argument { what: "bytesPerSecond", expected: "a number of at least 0" });
+        }
         // What is beyond any line's rate saturates.
-        let rate = match bytes_per_second as u32 {
-            _ if bytes_per_second == 0.0 => None,
-            rate if rate >= MIN_BYTES_PER_SECOND => Some(rate),
-            _ => return Err(Error::Argument { what: "bytesPerSecond", expected: "0 for no limit, or at least 8000" }),
-        };
+        let rate = (bytes_per_second > 0.0).then_some((bytes_per_second as u32).max(MIN_BYTES_PER_SECOND));
         self.with(|core, now| core.bucket.set_rate(now, rate));
         Ok(())
     }
