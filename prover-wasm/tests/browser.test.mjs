@@ -1,4 +1,4 @@
-// The prover of pages in real Chromium, against a real coordinator: what visitors do to a tab must cost nobody any work.
+// The pages' prover in real Chromium, against a real coordinator: what visitors do to a tab must cost nobody any work.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -355,7 +355,7 @@ describe("a worker", () => {
     await tab.begin();
     for (let crash = 1; crash <= 3; crash += 1) {
       await tab.worker().evaluate(() => setTimeout(() => { throw new Error("broken"); }));
-      await tab.until(({ workers }, given) => workers[0].restarts === given && workers[0].condition === "running", crash);
+      await tab.until(({ workers: [its] }, given) => its.restarts === given && its.condition === "running", crash);
     }
     const { variant, threads } = await tab.state();
     assert.deepEqual([variant, threads], ["threads", 1]);
@@ -429,7 +429,8 @@ describe("the widget", () => {
       const start = widget.getByRole("button", { name: "Start" });
       await start.waitFor();
       const host = new URL(coordinator.url).host;
-      await widget.getByText(`your browser computes for ${host} with one processor core for about 90 % of the time`).waitFor();
+      const consent = `your browser computes for ${host} with one processor core for about 90 % of the time`;
+      await widget.getByText(consent).waitFor();
       assert.equal(page.workers().length, 0);
       assert.deepEqual([...origins].sort(), [elsewhere.origin, isolated.origin].sort());
 
@@ -455,7 +456,9 @@ describe("the widget", () => {
         await Promise.resolve();
         const moved = prover.state.phase;
         widget.remove();
-        await new Promise((resolve) => prover.addEventListener("state", () => prover.state.phase === "off" && resolve()));
+        await new Promise((resolve) => {
+          prover.addEventListener("state", () => prover.state.phase === "off" && resolve());
+        });
         return moved;
       });
       assert.equal(phase, "paused");

@@ -4,7 +4,7 @@ import { launch } from "./launch.mjs";
 import { PACKAGES, TESTS } from "./paths.mjs";
 import { serve } from "./server.mjs";
 
-/** Milliseconds that anything may take. What is waited for comes in seconds; far later only where something is stuck. */
+/** Milliseconds that anything may take: what is waited for comes in seconds, and far later only if something is stuck. */
 const PATIENCE_MS = 120_000;
 /** Who is paid. */
 export const PAYOUT = `0x${"5e".repeat(20)}`;
@@ -67,7 +67,8 @@ function tab(page, url, said) {
       }
     },
     /** Waits until so many steps of the segment at hand are folded. */
-    folding: (steps = 3) => self.until((state, given) => state.workers.some(({ status }) => status?.folded >= given), steps),
+    folding: (steps = 3) =>
+      self.until(({ workers }, given) => workers.some(({ status }) => status?.folded >= given), steps),
     /** Waits until every proof has its verdict and nothing is folded, and gives the totals. */
     async settled() {
       const isSettled = ({ workers }) =>

@@ -1,4 +1,4 @@
-// One worker of a prover, for as long as it has its slot: the `Worker` object behind it may be another one after a crash.
+// One worker of a prover, for as long as it has its slot: after a crash there is another `Worker` object behind it.
 
 import type { FromWorker, Start, ToWorker } from "./messages.js";
 import type { Cause, Plan } from "./plan.js";
@@ -10,8 +10,8 @@ import type { Status, Totals, Verdict } from "./types.js";
 /** Milliseconds without a sign after which a worker that is starting counts as hanging. */
 const START_LIMIT_MS = 120_000;
 /**
- * The same for one that runs. A step can take minutes on a slow machine that is busy, and a worker that hangs does so for
- * ever: a long limit costs little, a short one would lose what a slow one folds.
+ * The same for one that runs. A step can take minutes on a slow machine that is busy, and a worker that hangs does so
+ * for ever: a long limit costs little, a short one would lose what a slow one folds.
  */
 const SILENCE_LIMIT_MS = 600_000;
 /** Milliseconds that a worker which was told to stop may go without telling anything new. */
@@ -106,7 +106,8 @@ export class Member {
     this.#haltMs += elapsedMs;
     if (this.#halted && (this.#silentMs > STOP_IDLE_MS || this.#haltMs > STOP_LIMIT_MS)) return this.#end();
     const limit = this.#condition === "starting" ? START_LIMIT_MS : SILENCE_LIMIT_MS;
-    if (this.#silentMs > limit) return this.#crashed("unresponsive", `it has said nothing for ${limit / 60_000} minutes`);
+    const minutes = limit / 60_000;
+    if (this.#silentMs > limit) return this.#crashed("unresponsive", `it has said nothing for ${minutes} minutes`);
     if (!this.#halted) this.tell({ kind: "ping" });
   }
 
@@ -132,7 +133,8 @@ export class Member {
     this.#worker?.terminate();
     this.#worker = undefined;
     this.#earlier = this.totals;
-    this.#status = this.#status && { ...this.#status, totals: NO_TOTALS, link: "off", activity: "idle", rowsPerSecond: 0 };
+    const gone = { totals: NO_TOTALS, link: "off", activity: "idle", rowsPerSecond: 0 } as const;
+    this.#status = this.#status && { ...this.#status, ...gone };
     this.#condition = "restarting";
     const halted = this.#halted;
     this.#halted = undefined;
@@ -183,8 +185,8 @@ export class Member {
 const { origin: HOME } = new URL(import.meta.url);
 /** What is wrong when a worker ends before its code runs. */
 const NOT_LOADED =
-  `its code can't be loaded from ${HOME}: look at the network, and at this page's policy, whose worker-src and script-src ` +
-  "must allow that origin, and blob: where it is another one than the page's";
+  `its code can't be loaded from ${HOME}: look at the network, and at this page's policy, whose worker-src and ` +
+  "script-src must allow that origin, and blob: where it is another one than the page's";
 
 type ProverStorage = Extract<FromWorker, { kind: "ready" }>["storage"];
 

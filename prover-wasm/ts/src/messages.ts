@@ -6,8 +6,7 @@ import type { Variant } from "./variants.js";
 
 /** What a worker begins with. */
 export interface Start {
-  readonly url: string;
-  /** Origin of the coordinator: what is stored is stored under it. */
+  /** Origin of the coordinator, under which it is dialled, and what is stored lies. */
   readonly coordinator: string;
   readonly payout: string;
   /** The browser's key, of which each slot has one of its own. */

@@ -33,8 +33,7 @@ export const LEAST_BANDWIDTH = 64_000;
 
 /** Options with everything that was left out. */
 export interface Chosen {
-  readonly url: string;
-  /** Its origin, with http or https. */
+  /** The coordinator's origin, with http or https. */
   readonly coordinator: string;
   readonly payout: string;
   readonly identity: Uint8Array | undefined;
@@ -59,8 +58,9 @@ export function choose(options: ProverOptions): Chosen {
   expect("isolated", '"auto" or "never"', isolated === "auto" || isolated === "never");
   const memoryMiB = options.memoryMiB ?? usualMemory();
   expect("memoryMiB", `a number from ${LEAST_MIB} to ${MOST_MIB}`, memoryMiB >= LEAST_MIB && memoryMiB <= MOST_MIB);
-  const base = { url: url.origin, coordinator: url.origin, payout, memoryMiB, isolated, threads: usualThreads(), duty: 1 };
-  return change({ ...base, bandwidth: 0, identity: identity === undefined ? undefined : fromHex(identity) }, options);
+  const key = identity === undefined ? undefined : fromHex(identity);
+  const usual = { threads: usualThreads(), duty: 1, bandwidth: 0 };
+  return change({ coordinator: url.origin, payout, memoryMiB, isolated, identity: key, ...usual }, options);
 }
 
 /** Applies changes. @throws {TypeError} that says what was expected */

@@ -1,7 +1,7 @@
 // Parameters of programs: fetched once, kept in Cache Storage under their digest, and removed when they are not used.
 // Whether they are right shows when the prover loads them: it computes their digest.
 
-import { list, remove, write } from "./records.js";
+import { read, remove, write } from "./records.js";
 import type { Purpose } from "./types.js";
 
 /** Name of the cache. */
@@ -18,7 +18,9 @@ const STALLED_MS = 30_000;
 const ATTEMPTS_MS = [0, 1_000, 4_000];
 
 /** Name of a file, also as a request to the cache: there is no such page. */
-const requestFor = (id: string, purpose: Purpose) => new URL(`/crowdfold-parameters/${id}/${purpose}`, location.origin).href;
+function requestFor(id: string, purpose: Purpose): string {
+  return new URL(`/crowdfold-parameters/${id}/${purpose}`, location.origin).href;
+}
 
 /** The cache, where the browser has one and lets this page use it. */
 async function openCache(): Promise<Cache | undefined> {
@@ -66,8 +68,9 @@ async function note(name: string): Promise<void> {
   const now = Date.now();
   if (!(await write("parameters", name, now))) return;
   const cache = await openCache();
-  const uses = new Map((await list<number>("parameters")).map(([key, used]) => [String(key), used]));
-  const files = ((await cache?.keys()) ?? []).map(({ url }) => ({ url, used: uses.get(url) ?? 0 }));
+  const requests = (await cache?.keys()) ?? [];
+  const use = async ({ url }: Request) => ({ url, used: (await read<number>("parameters", url)) ?? 0 });
+  const files = await Promise.all(requests.map(use));
   files.sort((a, b) => b.used - a.used);
   for (const { url } of files.filter(({ used }, i) => i >= MAX_FILES || now - used > MAX_AGE_MS)) {
     await cache?.delete(url);

@@ -37,7 +37,11 @@ export function firstPlan(variant: Variant, threads: number, memoryMiB: number):
   return { variant, workers, threads: 1, memoryMiB: Math.min(memoryMiB, ISOLATED_MIB) };
 }
 
-/** The next plan, which asks for less; `undefined` if this one asks for the least already. `isolated` is the build for isolated workers. */
+/**
+ * The next plan, which asks for less; `undefined` if this one asks for the least already.
+ *
+ * @param isolated the build for isolated workers
+ */
 export function lowerPlan(plan: Plan, cause: Cause, isolated: Variant): Plan | undefined {
   if (plan.variant === "threads") return lowerThreads(plan, cause, isolated);
   if (cause === "blocked") return undefined;

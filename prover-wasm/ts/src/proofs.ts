@@ -1,7 +1,7 @@
 // Finished proofs that wait for their verdict, kept so that they outlive the page: in the origin's private file system,
 // else in IndexedDB, else not at all. They lie under the slot whose key they were made for.
 
-import { list, remove, write } from "./records.js";
+import { beginningWith, keys, read, remove, write } from "./records.js";
 import type { StoredProof } from "./types.js";
 
 /** Bytes of the largest proof that is kept, as the protocol limits it. */
@@ -12,7 +12,7 @@ const MAX_SLOT_BYTES = 512 * 2 ** 20;
 const MAX_AGE_MS = 7 * 24 * 3_600_000;
 /** Folders of the proofs, from the root of the file system. */
 const ROOT = ["crowdfold", "proofs"];
-/** Bytes before a proof in its file: the task, the first step, the number of steps, and the number of bytes that follow. */
+/** Bytes before a proof in its file: its task, first step, number of steps, and number of bytes. */
 const HEADER_BYTES = 32;
 
 /** The proofs of one slot. Calls are carried out one after the other. */
@@ -24,16 +24,23 @@ export interface ProofStore {
   /** Removes a proof, if it is there. */
   forget(upload: string): Promise<void>;
   /**
-   * Those of earlier runs, without what was cut short or is too old, which is removed. Whether their bytes are right shows
-   * when the prover takes them: it computes their hash.
+   * Those of earlier runs, without what was cut short or is too old, which is removed. Whether their bytes are right
+   * shows when the prover takes them: it computes their hash.
    */
   stored(): Promise<StoredProof[]>;
 }
 
-/** Opens the proofs of a slot, whose key is `key`; `undefined` stands for a place that stores nothing. */
-export async function openProofs(slot: { coordinator: string; number: number; key: string } | undefined): Promise<ProofStore> {
-  if (!slot) return inMemory();
-  const names = [...ROOT, folderName(slot.coordinator), `${slot.number}-${slot.key}`];
+/** Whose proofs they are: the slot's number and key. */
+export interface ProofPlace {
+  readonly coordinator: string;
+  readonly number: number;
+  readonly key: string;
+}
+
+/** Opens the proofs of a place; without one, a store that keeps nothing. */
+export async function openProofs(place: ProofPlace | undefined): Promise<ProofStore> {
+  if (!place) return inMemory();
+  const names = [...ROOT, folderName(place.coordinator), `${place.number}-${place.key}`];
   const store = (await inFiles(names)) ?? (await inRecords(names.join("/"))) ?? inMemory();
   return inTurn(store);
 }
@@ -59,8 +66,8 @@ export async function tidyProofs(): Promise<void> {
   } catch {
     // There is no such folder, or no file system.
   }
-  for (const [key, record] of await list<StoredRecord>("proofs")) {
-    if (isOld(record.written)) await remove("proofs", key);
+  for (const key of (await keys("proofs")) as RecordKey[]) {
+    if (isOld(key[2])) await remove("proofs", key);
   }
 }
 
@@ -180,29 +187,27 @@ async function readFile(upload: string, file: File): Promise<StoredProof | undef
   return length === BigInt(bytes.length) ? { upload, task, first, steps, bytes } : undefined;
 }
 
-/** A proof in IndexedDB. */
-interface StoredRecord {
-  readonly proof: StoredProof;
-  readonly written: number;
-}
+/** Where a proof lies in IndexedDB: its folder, its upload, and when it was written. */
+type RecordKey = [string, string, number];
 
 /** Proofs in IndexedDB, which writes them in whole or not at all; `undefined` if there is none. */
 async function inRecords(folder: string): Promise<ProofStore | undefined> {
   // Whether it takes anything shows only when it is tried.
-  const probe = [folder, "probe"];
-  if (!(await write("proofs", probe, { written: 0 }))) return undefined;
-  await remove("proofs", probe);
+  if (!(await write("proofs", [folder, "", 0], null))) return undefined;
+  const forget = (upload: string) => remove("proofs", beginningWith(folder, upload));
+  await forget("");
   return {
     where: "records",
+    forget,
     async keep(proof) {
-      const record: StoredRecord = { proof, written: Date.now() };
-      if (!(await write("proofs", [folder, proof.upload], record))) throw new Error("IndexedDB takes no more");
+      const key: RecordKey = [folder, proof.upload, Date.now()];
+      if (!(await write("proofs", key, proof))) throw new Error("IndexedDB takes no more");
     },
-    forget: (upload) => remove("proofs", [folder, upload]),
     async stored() {
       const proofs = [];
-      for (const [key, { proof, written }] of await list<StoredRecord>("proofs", folder)) {
-        if (proof && !isOld(written)) proofs.push(proof);
+      for (const key of (await keys("proofs", folder)) as RecordKey[]) {
+        const proof = isOld(key[2]) ? undefined : await read<StoredProof>("proofs", key);
+        if (proof) proofs.push(proof);
         else await remove("proofs", key);
       }
       return proofs;
@@ -215,7 +220,7 @@ function inMemory(): ProofStore {
   return { where: "memory", keep: async () => {}, forget: async () => {}, stored: async () => [] };
 }
 
-/** Carries out calls one after the other, so that what is forgotten while it is being written is gone; and counts bytes. */
+/** Carries out calls one after the other, so that what is forgotten while it is written is gone; and counts bytes. */
 function inTurn(store: ProofStore): ProofStore {
   const sizes = new Map<string, number>();
   let last: Promise<unknown> = Promise.resolve();

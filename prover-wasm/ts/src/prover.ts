@@ -19,8 +19,8 @@ import type { Variant } from "./variants.js";
 /** Milliseconds between two looks at the workers. */
 const CHECK_MS = 5_000;
 /**
- * At most so many milliseconds between two looks count as silence: after more, the machine or the page was asleep. Browsers
- * look once a minute in pages that are hidden.
+ * At most so many milliseconds between two looks count as silence: after more, the machine or the page was asleep.
+ * Browsers let a hidden page look once a minute.
  */
 const COUNTED_MS = 65_000;
 /** Milliseconds between two events of a changed state. */
@@ -102,7 +102,7 @@ export class CrowdfoldProver extends EventTarget {
   }
 
   /**
-   * Starts to prove: from now on it uses the processor. Resolves when the first worker runs; one that is paused goes on.
+   * Starts to prove: from now on it uses the processor. Resolves when the first worker runs. A paused one goes on.
    *
    * @throws {Error} if it can't run here: the message says what to do
    */
@@ -286,9 +286,8 @@ export class CrowdfoldProver extends EventTarget {
         if (!this.#lower("memory", `there are no ${plan.memoryMiB} MiB of memory to share`, member)) return;
         continue;
       }
-      const { url, coordinator, payout } = this.#chosen;
+      const { coordinator, payout } = this.#chosen;
       const start: Start = {
-        url,
         coordinator,
         payout,
         identity,

@@ -6,7 +6,7 @@ const VERSION = 1;
 /** Who is waited for, in milliseconds, before a database that does not open counts as none. */
 const OPEN_MS = 5_000;
 
-/** The kinds of records: `identities` by coordinator, `speeds` by plan, `parameters` by file, `proofs` by folder and name. */
+/** The kinds of records: `identities` by coordinator, `speeds` by plan, uses of `parameters` by file, `proofs`. */
 export type Kind = "identities" | "speeds" | "parameters" | "proofs";
 const KINDS: Kind[] = ["identities", "speeds", "parameters", "proofs"];
 
@@ -72,14 +72,16 @@ export function read<T>(kind: Kind, key: IDBValidKey): Promise<T | undefined> {
   return within<T | undefined>(kind, "readonly", (store) => answer(store.get(key)));
 }
 
-/** The keys and records of a kind, or of those whose key begins with `[first]`. */
-export async function list<T>(kind: Kind, first?: string): Promise<[IDBValidKey, T][]> {
-  const range = first === undefined ? undefined : IDBKeyRange.bound([first], [first, []]);
-  const found = await within(kind, "readonly", async (store) => {
-    const [keys, values] = [answer(store.getAllKeys(range)), answer(store.getAll(range))];
-    return [await keys, await values] as const;
-  });
-  return found ? found[0].map((key, i) => [key, found[1][i]]) : [];
+/** The keys of a kind, or of those that begin with `first`. */
+export async function keys(kind: Kind, ...first: string[]): Promise<IDBValidKey[]> {
+  const range = first.length > 0 ? beginningWith(...first) : undefined;
+  return (await within(kind, "readonly", (store) => answer(store.getAllKeys(range)))) ?? [];
+}
+
+/** All keys that begin so. */
+export function beginningWith(...first: string[]): IDBKeyRange {
+  // A list comes after all texts and numbers.
+  return IDBKeyRange.bound(first, [...first, []]);
 }
 
 /** Writes a record in place of the one that was there. False if it could not be written. */
@@ -97,7 +99,7 @@ export async function readOrWrite<T>(kind: Kind, key: IDBValidKey, value: T): Pr
   return found ?? value;
 }
 
-/** Removes a record. */
-export async function remove(kind: Kind, key: IDBValidKey): Promise<void> {
+/** Removes records. */
+export async function remove(kind: Kind, key: IDBValidKey | IDBKeyRange): Promise<void> {
   await within(kind, "readwrite", (store) => answer(store.delete(key)));
 }

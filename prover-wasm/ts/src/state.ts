@@ -4,8 +4,8 @@ import type { Status, Totals, Verdict } from "./types.js";
 import type { Variant } from "./variants.js";
 
 /**
- * What the prover is doing: `paused` has handed in what was folded, or is doing so; `failed` has ended and `start` tries
- * again.
+ * What the prover is doing. A `paused` one has handed in what was folded, or is doing so; one that `failed` has ended,
+ * and `start` tries again.
  */
 export type Phase = "off" | "starting" | "running" | "paused" | "stopping" | "failed";
 

@@ -1,6 +1,9 @@
 /**
- * `<crowdfold-widget url payout threads duty>`: lets a visitor lend this page some of the processor. It says what it does
- * before it does anything, needs no headers of the page, loads nothing from third parties, and sets no cookies.
+ * `<crowdfold-widget url payout threads duty>`: lets a visitor lend this page some of the processor. It says what it
+ * does before it does anything, needs no headers of the page, loads nothing from third parties, and sets no cookies.
+ *
+ * A page with a Content-Security-Policy allows the package's origin for `script-src`, `worker-src` and `connect-src`,
+ * `blob:` for `worker-src`, `'wasm-unsafe-eval'` for `script-src`, and the coordinator (http and ws) for `connect-src`.
  *
  * @module
  */
@@ -11,13 +14,26 @@ import type { CrowdfoldProver, ProverState } from "./index.js";
 const STYLE = `
   :host { display: block; max-width: 26rem; font: 0.95rem/1.45 system-ui, sans-serif; color: CanvasText; }
   :host([hidden]) { display: none; }
-  section { border: 1px solid color-mix(in srgb, CanvasText 25%, Canvas); border-radius: 0.6rem; padding: 1rem; background: Canvas; }
+  section {
+    border: 1px solid color-mix(in srgb, CanvasText 25%, Canvas);
+    border-radius: 0.6rem;
+    padding: 1rem;
+    background: Canvas;
+  }
   h2 { font-size: 1.05rem; margin: 0 0 0.4rem; }
   p { margin: 0 0 0.7rem; }
   dl { display: grid; grid-template-columns: auto 1fr; gap: 0.1rem 0.8rem; margin: 0.8rem 0 0; }
   dt { opacity: 0.75; }
   dd { margin: 0; font-variant-numeric: tabular-nums; }
-  button { font: inherit; padding: 0.45rem 1.1rem; border-radius: 0.4rem; border: 1px solid ButtonBorder; background: ButtonFace; color: ButtonText; cursor: pointer; }
+  button {
+    font: inherit;
+    padding: 0.45rem 1.1rem;
+    border-radius: 0.4rem;
+    border: 1px solid ButtonBorder;
+    background: ButtonFace;
+    color: ButtonText;
+    cursor: pointer;
+  }
   button:focus-visible { outline: 3px solid Highlight; outline-offset: 2px; }
   [hidden] { display: none; }
 `;
@@ -77,7 +93,9 @@ export class CrowdfoldWidget extends HTMLElement {
     state.setAttribute("role", "status");
     const [speed, steps, accepted] = [make("dd"), make("dd"), make("dd")];
     const numbers = make("dl");
-    numbers.append(make("dt", "Speed"), speed, make("dt", "Steps computed"), steps, make("dt", "Proofs accepted"), accepted);
+    numbers.append(make("dt", "Speed"), speed);
+    numbers.append(make("dt", "Steps computed"), steps);
+    numbers.append(make("dt", "Proofs accepted"), accepted);
     const section = make("section");
     heading.id = "title";
     section.setAttribute("aria-labelledby", "title");
@@ -158,15 +176,14 @@ export class CrowdfoldWidget extends HTMLElement {
   }
 
   #consent(): string {
-    const { threads } = this.#options();
-    const cores = threads === undefined ? "most of your processor's cores" : threads === 1 ? "one processor core" : `${threads} processor cores`;
-    const duty = this.#number("duty") ?? 1;
+    const { threads, duty = 1 } = this.#options();
     const part = duty < 1 ? ` for about ${Math.round(duty * 100)} % of the time` : "";
     const who = hostOf(this.getAttribute("url")) ?? "the coordinator that this page names";
     return (
-      `If you start, your browser computes for ${who} with ${cores}${part}. That takes electricity and some of your data volume, ` +
-      "and the machine may become warm. It reads nothing of yours; it keeps a key and unfinished work in this browser. " +
-      "What it earns goes to an address that this page has chosen. You can pause at any time."
+      `If you start, your browser computes for ${who} with ${coresInWords(threads)}${part}. That takes electricity ` +
+      "and some of your data volume, and the machine may become warm. It reads nothing of yours; it keeps a key and " +
+      "unfinished work in this browser. What it earns goes to an address that this page has chosen. You can pause at " +
+      "any time."
     );
   }
 }
@@ -180,6 +197,11 @@ function make<K extends keyof HTMLElementTagNameMap>(name: K, text = ""): HTMLEl
 /** Writes only what is new, so that nothing is read aloud again. */
 function write(element: HTMLElement, text: string): void {
   if (element.textContent !== text) element.textContent = text;
+}
+
+function coresInWords(threads: number | undefined): string {
+  if (threads === undefined) return "most of your processor's cores";
+  return threads === 1 ? "one processor core" : `${threads} processor cores`;
 }
 
 function hostOf(url: string | null): string | undefined {

@@ -12,7 +12,7 @@ import type { Status } from "./types.js";
 
 /** Milliseconds between two statuses that the page is told; the last one always comes. */
 const STATUS_MS = 100;
-/** Pages of 64 KiB that must still be there after a trap, else it is taken for one of the many ways to run out of memory. */
+/** Pages of 64 KiB that must still be there after a trap, else it is taken for one from a lack of memory. */
 const SPARE_PAGES = 512;
 /** Part of its memory that a worker keeps finished proofs in. */
 const HELD_PART = 4;
@@ -74,7 +74,7 @@ async function start(options: Start): Promise<void> {
   const key: string = wasm.publicKey(identity);
   const proofs = await openProofs(slot.isOwn ? { coordinator, number: slot.number, key } : undefined);
   const session = {
-    url: options.url,
+    url: coordinator,
     identity,
     payout: options.payout,
     host: "tab" as const,
