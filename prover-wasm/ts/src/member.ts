@@ -1,5 +1,6 @@
 // One worker of a prover, for as long as it has its slot: after a crash there is another `Worker` object behind it.
 
+import { causeOfTrap } from "./faults.js";
 import type { FromWorker, Start, ToWorker } from "./messages.js";
 import type { Cause, Plan } from "./plan.js";
 import type { Slot } from "./slots.js";
@@ -42,6 +43,8 @@ export class Member {
   readonly #hooks: Hooks;
   #condition: WorkerState["condition"] = "starting";
   #worker: Worker | undefined;
+  /** What its threads say when they end. */
+  #threads: BroadcastChannel | undefined;
   #status: Status | undefined;
   #key: string | undefined;
   /** What earlier `Worker`s of it did. */
@@ -90,6 +93,10 @@ export class Member {
     worker.onmessageerror = () => {
       if (worker === this.#worker) this.#crashed("crash", "what it says can't be read");
     };
+    this.#threads = new BroadcastChannel(start.channel);
+    this.#threads.onmessage = ({ data }: MessageEvent<string>) => {
+      if (worker === this.#worker) this.#crashed(causeOfTrap(start.memory), `one of its threads: ${data}`);
+    };
     this.tell({ kind: "start", start });
     this.#hooks.changed();
   }
@@ -132,6 +139,7 @@ export class Member {
   #end(): void {
     this.#worker?.terminate();
     this.#worker = undefined;
+    this.#threads?.close();
     this.#earlier = this.totals;
     const gone = { totals: NO_TOTALS, link: "off", activity: "idle", rowsPerSecond: 0 } as const;
     this.#status = this.#status && { ...this.#status, ...gone };

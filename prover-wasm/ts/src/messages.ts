@@ -17,6 +17,8 @@ export interface Start {
   /** Shared memory, for the build with threads. */
   readonly memory: WebAssembly.Memory | undefined;
   readonly threads: number;
+  /** Name of the `BroadcastChannel` on which its threads report what ended them. */
+  readonly channel: string;
   readonly memoryBytes: number;
   /** The speed as an earlier run measured it; 0 if none did. */
   readonly rowsPerSecond: number;

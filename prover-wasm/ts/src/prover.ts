@@ -296,6 +296,7 @@ export class CrowdfoldProver extends EventTarget {
         module,
         memory,
         threads: plan.threads,
+        channel: `crowdfold:${crypto.getRandomValues(new Uint32Array(4)).join("-")}`,
         memoryBytes: plan.memoryMiB * MIB,
         rowsPerSecond,
         settings: this.#settings(),

@@ -3,17 +3,15 @@
 
 import { drive } from "./drive.js";
 import type { Driver, DriveEvent, Host } from "./drive.js";
+import { causeOf, reportThreads } from "./faults.js";
 import type { FromWorker, Start, ToWorker } from "./messages.js";
 import { cachedParameters, parameters } from "./parameters.js";
-import type { Cause } from "./plan.js";
 import { openProofs } from "./proofs.js";
 import type { ProofStore } from "./proofs.js";
 import type { Status } from "./types.js";
 
 /** Milliseconds between two statuses that the page is told; the last one always comes. */
 const STATUS_MS = 100;
-/** Pages of 64 KiB that must still be there after a trap, else it is taken for one from a lack of memory. */
-const SPARE_PAGES = 512;
 /** Part of its memory that a worker keeps finished proofs in. */
 const HELD_PART = 4;
 
@@ -68,6 +66,7 @@ async function start(options: Start): Promise<void> {
   const wasm = await import(new URL(`./wasm/${variant}/crowdfold_prover.js`, import.meta.url).href);
   const raw = await wasm.default({ module_or_path: options.module, memory: options.memory });
   memory = options.memory ?? raw.memory;
+  reportThreads(options.channel);
   await wasm.initThreadPool?.(threads);
   isStarting = false;
   const identity: Uint8Array = wasm.deriveIdentity(options.identity, slot.number);
@@ -127,17 +126,5 @@ function teller(): (event: DriveEvent) => void {
 
 /** The end of this worker: the page ends it. */
 function crashed(error: unknown): void {
-  scope.postMessage({ kind: "crashed", cause: causeOf(error), text: String((error as Error)?.message ?? error) });
-}
-
-/** Whether memory ran out: then starting again as before would not help. */
-function causeOf(error: unknown): Cause {
-  if (error instanceof RangeError || (error as { kind?: string })?.kind === "Memory") return "memory";
-  if (!(error instanceof WebAssembly.RuntimeError)) return "crash";
-  try {
-    memory?.grow(SPARE_PAGES);
-    return "crash";
-  } catch {
-    return "memory";
-  }
+  scope.postMessage({ kind: "crashed", cause: causeOf(error, memory), text: String((error as Error)?.message ?? error) });
 }
