@@ -29,6 +29,8 @@ export async function makeFixture(name, { program, steps, segments }) {
     /** Path of the prover parameters under target/, and their URL. */
     parameters: `${path}/prover.params`,
     parametersUrl: new URL("prover.params", folder),
+    /** The whole job, as a coordinator takes it. */
+    jobUrl: new URL("job.bin", folder),
     segment: (name) => fixture.segments.find((segment) => segment.name === name),
     /** Keeps the proof of a segment. */
     keep: (name, proof) => writeFile(new URL(`${name}.range`, folder), proof),

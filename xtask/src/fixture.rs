@@ -22,7 +22,7 @@ pub(crate) struct Make {
     /// Names of the segments in order. Those that start with `native` are proved here, the others are left to others.
     #[arg(long, value_delimiter = ',', required = true)]
     segments: Vec<String>,
-    /// Folder to fill.
+    /// Folder to fill. The whole job lies in `job.bin`, as a coordinator takes it.
     #[arg(long)]
     out: PathBuf,
 }
@@ -103,6 +103,7 @@ pub(crate) fn make(root: &Path, options: &Make) -> anyhow::Result<()> {
     let mut rng = parameters::rng()?;
     let program = parameters.prover().step();
     let (job, _) = jobs::of_steps(program, options.segments.len() * options.steps)?;
+    fs::write(out.join("job.bin"), &job)?;
     let ranges = chain::execute(program, &job, options.segments.len(), options.steps)?;
     let mut segments = Vec::new();
     for (index, (name, range)) in options.segments.iter().zip(&ranges).enumerate() {

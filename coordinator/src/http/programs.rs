@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use crowdfold_programs::Program as _;
 use crowdfold_wire::ParametersId;
@@ -79,6 +79,11 @@ async fn parameters(
         "merge" => entry.merge_file.clone(),
         _ => return Err(HttpError::NotFound("kind of parameters: expected fold or merge")),
     };
-    let headers = [(CONTENT_TYPE, OCTETS), (CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    let headers = [
+        (CONTENT_TYPE, OCTETS),
+        (CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        // Pages of any origin may prove, and nothing here is anybody's own.
+        (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    ];
     Ok((headers, Body::from(file)).into_response())
 }

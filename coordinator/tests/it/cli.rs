@@ -163,6 +163,7 @@ fn parameters_are_served_without_a_coordinator() {
     let id = programs[0]["parameters"].as_str().expect("a digest");
     let mut merge = get(&format!("/v1/parameters/{id}/merge"));
     assert!(merge.headers()["cache-control"].to_str().expect("text").contains("immutable"));
+    assert_eq!(merge.headers()["access-control-allow-origin"], "*", "pages of other origins prove too");
     let merge = merge.body_mut().with_config().limit(1 << 30).read_to_vec().expect("bytes");
     assert_eq!(merge, fs::read(shared(&format!("params/{FILE}"))).expect("a file"));
     assert_eq!(get(&format!("/v1/parameters/{id}/fold")).status(), 200);

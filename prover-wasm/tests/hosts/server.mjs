@@ -1,4 +1,4 @@
-// A static web server whose pages are cross-origin isolated, as threads in WASM demand.
+// A static web server. Its pages are cross-origin isolated, as threads in WASM demand, unless told otherwise.
 
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
@@ -18,11 +18,19 @@ const TYPES = {
  * Serves folders on a free port of the loopback interface.
  *
  * @param {Record<string, URL>} mounts folder for each path prefix; both end in a slash
+ * @param {object} [how]
+ * @param {boolean} [how.isIsolated] whether pages are cross-origin isolated
+ * @param {boolean} [how.isPublic] whether pages of other origins may load what is here
+ * @param {string} [how.policy] the pages' Content-Security-Policy
  */
-export async function serve(mounts) {
+export async function serve(mounts, { isIsolated = true, isPublic = false, policy } = {}) {
   const server = createServer(async (request, response) => {
-    response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
-    response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
+    if (isIsolated) {
+      response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
+      response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
+    }
+    if (isPublic) response.setHeader("Access-Control-Allow-Origin", "*");
+    if (policy) response.setHeader("Content-Security-Policy", policy);
     response.setHeader("Cache-Control", "no-store");
     // The URL parser resolves `..`, so the result can't leave its mount.
     const { pathname } = new URL(request.url, "http://localhost");
