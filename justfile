@@ -22,10 +22,11 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
     scripts/stage "wasm packages" scripts/xtask wasm --in-tests
     scripts/stage "wasm tests" node --test --test-reporter=spec prover-wasm/tests/*.test.mjs
 
-# Send signed payments to a coordinator's sequencer, have two native provers fold them, and show where the time goes.
+# Send signed payments to a coordinator, have a native prover, a browser's tab and an edge function fold them, show where the time goes.
 [no-exit-message]
 @demo *arguments:
-    scripts/stage setup scripts/setup.sh rust
+    scripts/stage setup scripts/setup.sh
+    scripts/stage "wasm packages" scripts/xtask wasm --in-tests
     scripts/xtask demo {{ arguments }}
 
 # Build some WASM packages: `build-wasm threads wide`; without a name, those that the tests load.
@@ -41,7 +42,7 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
     scripts/stage "wasm packages" scripts/xtask wasm
     scripts/stage "wasm tests" node --test --test-reporter=spec prover-wasm/tests/*.test.mjs prover-wasm/tests/wide.mjs
 
-# Measure: `bench fold` against the peer, `bench programs` the rollup, `bench sched` the scheduler, `bench coordinator` under load. Writes target/bench/NAME.json.
+# Measure: `bench fold` against the peer, `bench programs` the rollup, `bench sched` the scheduler, `bench coordinator` under load, `bench web` the prover in Chromium and workerd. Writes target/bench/NAME.json.
 [no-exit-message]
 [positional-arguments]
 @bench name *arguments:

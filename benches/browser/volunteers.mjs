@@ -1,9 +1,11 @@
 // Measures the package for users, `./just bench web`: a page of Chromium that dials a real coordinator, and workerd.
 
+import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 
 import { startCoordinator, until } from "../../prover-wasm/tests/hosts/coordinator.mjs";
 import { serve } from "../../prover-wasm/tests/hosts/server.mjs";
+import { startTemplate } from "../../prover-wasm/tests/hosts/workerd.mjs";
 import { main } from "./driver.mjs";
 
 const HERE = new URL("./", import.meta.url);
@@ -12,6 +14,8 @@ const PAYOUT = `0x${"21".repeat(20)}`;
 const THREADS = 2;
 /** Seconds that a page folds before it is closed or paused: more than one checkpoint interval. */
 const FOLDING_S = 40;
+/** Seconds in which an edge function begins steps: a segment with a check-in on the way. */
+const EDGE_S = 40;
 /** Seconds after which nothing more comes from a page that is gone. */
 const GONE_S = 5;
 
@@ -79,6 +83,26 @@ async function paused(browser, server, coordinator) {
   return { folded, credited: await credited(coordinator, payout) };
 }
 
+/** Peak of the memory of an edge function that folds a segment, and the steps that it folded. */
+async function edge(coordinator) {
+  const token = randomBytes(16).toString("hex");
+  const worker = await startTemplate({
+    CROWDFOLD_URL: coordinator.url,
+    CROWDFOLD_PAYOUT: PAYOUT,
+    CROWDFOLD_IDENTITY: randomBytes(32).toString("hex"),
+    CROWDFOLD_BUDGET_MS: String(EDGE_S * 1_000),
+    RUN_TOKEN: token,
+  });
+  try {
+    const answer = await fetch(`${worker.url}/run`, { method: "POST", headers: { authorization: `Bearer ${token}` } });
+    const { steps, delivered, memoryBytes, error } = await answer.json();
+    if (error || !delivered || !steps) throw new Error(`workerd: ${error ?? "nothing was delivered"}`);
+    return { edgeBytes: memoryBytes, edgeSteps: steps };
+  } finally {
+    await worker.close();
+  }
+}
+
 await main(async (browser, { program, pages }) => {
   const server = await serve({ "/pkg/": new URL("pkg/prover/", TARGET), "/browser/": HERE });
   const coordinator = await startCoordinator({ program, targetS: 120, minSteps: 1 });
@@ -89,8 +113,9 @@ await main(async (browser, { program, pages }) => {
       closed: await closed(browser, server, coordinator),
       paused: await paused(browser, server, coordinator),
     };
+    const peak = await edge(coordinator);
     await coordinator.request("DELETE", `/v1/jobs/${job}`);
-    return { ...times, ...lost };
+    return { ...times, ...lost, ...peak };
   } finally {
     await coordinator.close();
     await server.close();

@@ -11,7 +11,7 @@ use std::sync::mpsc::Receiver;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use crowdfold_fold::{Address, Fr, Parameters, RangeProof, verify};
 use crowdfold_programs::rollup::workload::{Workload, WorkloadParams};
 use crowdfold_programs::rollup::{Account, Index, Request, State};
@@ -222,7 +222,7 @@ fn watch(
                 println!("{:>7.2} s  {picture}  done", began.elapsed().as_secs_f64());
                 return Ok((number("job"), moments));
             }
-            "proof_refused" => anyhow::bail!("a proof was refused: {data}"),
+            "proof_refused" => bail!("a proof was refused: {data}"),
             _ => continue,
         };
         println!("{:>7.2} s  {picture}  {what}", began.elapsed().as_secs_f64());
@@ -285,7 +285,6 @@ fn report(
     let seconds = |found: Option<f64>| found.map_or("-".to_owned(), |seconds| format!("{seconds:.2}"));
     for prover in provers {
         let count = folded(proof, prover);
-        ensure!(count > 0, "the {} had nothing to do", prover.name);
         let share = format!("{:.0} %", 100.0 * count as f64 / proof.count() as f64);
         println!("{:<18} {count:>6} {share:>7} {:>12}", prover.name, seconds(prover.cpu_seconds()));
     }
@@ -309,5 +308,8 @@ fn report(
     println!("{:<50} {:>8.2}", "  of it the coordinator verified proofs for", sum("verify"));
     println!("{:<50} {:>8.2}", "  and merged for, on all its threads", sum("merge"));
     println!("{:<50} {:>8.2}", "all in all", moments.started.elapsed().as_secs_f64());
-    Ok(())
+    match provers.iter().find(|prover| folded(proof, prover) == 0) {
+        Some(idle) => bail!("the {} handed in nothing in time: is the machine busy with something else?", idle.name),
+        None => Ok(()),
+    }
 }
