@@ -42,6 +42,11 @@ impl Held {
         true
     }
 
+    /// Those that are offered on this connection.
+    pub(crate) fn offered(&self) -> impl Iterator<Item = &Kept> {
+        self.proofs.iter().filter(|kept| kept.offered)
+    }
+
     pub(crate) fn find(&self, upload: UploadId) -> Option<&Kept> {
         self.proofs.iter().find(|kept| kept.upload == upload)
     }

@@ -15,6 +15,7 @@ mod engine;
 mod fold_engine;
 mod held;
 pub mod limits;
+mod linger;
 mod prover;
 mod speed;
 mod status;

@@ -28,6 +28,13 @@ pub const MAX_RETRIES: u8 = 2;
 /// Times that a damaged merge input is asked for again.
 pub const MAX_RESTARTS: u8 = crowdfold_wire::limits::MAX_RESTARTS;
 
+/// After a step a prover with an upload under way waits for one part in so many of the step's time, so that the upload gets on.
+pub const LINGER_SHARE: u64 = 10;
+/// That wait in milliseconds, at least and at most.
+pub const LINGER_MS: (u64, u64) = (20, 1_000);
+/// Milliseconds without a frame after which that wait is over: the line is slow, and waiting does not speed it up.
+pub const LINGER_GAP_MS: u64 = 100;
+
 /// Finished proofs without a verdict: as many as can be offered on one connection. Beyond them no segment or merge is
 /// begun.
 pub const MAX_HELD_PROOFS: usize = MAX_UPLOADS;

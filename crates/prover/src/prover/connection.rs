@@ -44,6 +44,8 @@ impl<E: Engine> Prover<E> {
     /// A frame has come.
     pub fn frame(&mut self, now: Millis, frame: &[u8]) {
         self.speed.at(now);
+        self.linger.at(now);
+        self.linger.heard(now);
         let received = match &mut self.session {
             Some(session) if self.ended.is_none() => session.receive(now, frame),
             _ => return,

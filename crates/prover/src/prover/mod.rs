@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::engine::{Engine, Purpose};
 use crate::held::{Held, Kept};
 use crate::limits::{ADRIFT_MS, MAX_HELD_PROOFS};
+use crate::linger::Linger;
 use crate::speed::Speed;
 use crate::status::{Activity, Effect, Link, ProofInfo, Status, Totals};
 use crate::task::{Folding, MergeTask, Task};
@@ -50,6 +51,7 @@ pub struct Prover<E: Engine> {
     /// Parameters that the host was asked for and some task waits for.
     needed: BTreeSet<(ParametersId, Purpose)>,
     speed: Speed,
+    linger: Linger,
     totals: Totals,
     effects: VecDeque<Effect>,
     shown: Option<Status>,
@@ -84,6 +86,7 @@ impl<E: Engine> Prover<E> {
             held: Held::default(),
             needed: BTreeSet::new(),
             speed,
+            linger: Linger::default(),
             totals: Totals::default(),
             effects: VecDeque::new(),
             shown: None,
@@ -142,6 +145,7 @@ impl<E: Engine> Prover<E> {
     /// Looks at the clock: deadlines, pings, the next attempt to connect.
     pub fn tick(&mut self, now: Millis) {
         self.speed.at(now);
+        self.linger.at(now);
         if let Some(Err(ended)) = self.session.as_mut().map(|session| session.tick(now)) {
             self.session_ended(now, ended);
         }
@@ -163,7 +167,8 @@ impl<E: Engine> Prover<E> {
                 self.check_in_at(),
             ]
         });
-        [session, dial].into_iter().chain(waiting).chain(merges).chain(folding).flatten().min()
+        let linger = self.linger.ends();
+        [session, dial, linger].into_iter().chain(waiting).chain(merges).chain(folding).flatten().min()
     }
 
     /// Stops folding: what is folded becomes a proof and is offered, the rest is handed back. Call [`Self::work`] for
@@ -310,6 +315,11 @@ impl<E: Engine> Prover<E> {
         } else {
             kept.was_stored
         }
+    }
+
+    /// Whether the coordinator is to get more of some proof on this connection.
+    fn is_uploading(&self) -> bool {
+        self.is_open() && self.held.offered().any(|kept| !self.is_stored(kept))
     }
 
     /// The moment for a check-in of the chain, if nothing but time is missing.

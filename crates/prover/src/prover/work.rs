@@ -20,6 +20,7 @@ impl<E: Engine> Prover<E> {
     /// call that has the time, so that the speed is measured right if some call follows at once.
     pub fn work(&mut self, now: Millis, rng: &mut dyn CryptoRngCore) -> Worked {
         self.speed.at(now);
+        self.linger.at(now);
         self.review(now);
         let worked = self.work_once(now, rng);
         self.settle(now);
@@ -38,6 +39,10 @@ impl<E: Engine> Prover<E> {
             |task: &MergeTask| task.is_ready() && self.engine.merges(&task.merge.program, &task.merge.parameters);
         if let Some(task) = self.merges.values().find(|task| is_ready(task)).map(|task| task.merge.task) {
             return self.merge(now, task, rng);
+        }
+        let is_uploading = self.is_uploading();
+        if self.linger.lasts(now, is_uploading) {
+            return Worked::Idle;
         }
         self.begin(now);
         self.step(now, rng)
@@ -92,6 +97,7 @@ impl<E: Engine> Prover<E> {
             return Worked::Idle;
         };
         let (Some(open), Some(input)) = (chain.as_mut(), task.next_input()) else { return Worked::Idle };
+        self.linger.step(now);
         match self.engine.push(&mut open.segment, input, rng) {
             Ok(_) => {
                 *retries = 0;

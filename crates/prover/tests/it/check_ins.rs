@@ -101,7 +101,23 @@ fn a_slow_line_gets_fewer_check_ins_and_each_arrives() {
         world.work_until_idle();
         assert_eq!(world.coordinator.covered(), (0..12 * INTERVAL).collect());
     }
-    assert!((10..=12).contains(&made[0]) && (2..=5).contains(&made[1]), "{made:?}");
+    // Pauses for uploads lengthen it by a tenth.
+    assert!((10..=12).contains(&made[0]) && (2..=6).contains(&made[1]), "{made:?}");
+}
+
+#[test]
+fn steps_pause_for_an_upload_that_is_under_way_and_only_then() {
+    for (line, pauses) in [(None, false), (Some(SLOW), true)] {
+        let mut world = World::connected();
+        world.line = line;
+        world.assign(1, 0, 2 * INTERVAL);
+        until_offered(&mut world, 1);
+        let worked: Vec<_> = (0..4).map(|_| world.turn()).collect();
+        let expected =
+            if pauses { [Worked::Idle, Worked::Step, Worked::Idle, Worked::Step] } else { [Worked::Step; 4] };
+        let folds = |worked: &[Worked]| worked.iter().filter(|worked| **worked == Worked::Step).count();
+        assert_eq!(folds(&worked), folds(&expected), "{worked:?}");
+    }
 }
 
 #[test]

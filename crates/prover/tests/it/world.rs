@@ -244,6 +244,8 @@ pub struct World {
     pub line: Option<i64>,
     /// Bytes that it carries before the next turn. A frame that is begun is carried whole, at the cost of later ones.
     line_left: i64,
+    /// Milliseconds of the last turn.
+    took: u64,
 }
 
 impl World {
@@ -282,6 +284,7 @@ impl World {
             breaks_at: None,
             line: None,
             line_left: 0,
+            took: STEP_MS,
         }
     }
 
@@ -355,10 +358,14 @@ impl World {
 
     /// One round of a host's loop: at most one step of work.
     pub fn turn(&mut self) -> Worked {
-        self.line_left = self.line.map_or(0, |bytes| bytes.min(self.line_left + bytes));
+        let bytes = self.line.unwrap_or(0);
+        // What it takes in a step's time.
+        self.line_left = bytes.min(self.line_left + (bytes * self.took as i64).div_euclid(STEP_MS as i64));
         self.exchange();
         let worked = self.prover.work(self.now, &mut self.rng);
-        self.now = self.now.after(STEP_MS);
+        let wake = self.prover.wake_at().filter(|_| worked == Worked::Idle);
+        self.took = wake.map_or(STEP_MS, |at| at.since(self.now).clamp(1, STEP_MS));
+        self.now = self.now.after(self.took);
         self.prover.tick(self.now);
         if let Some(session) = &mut self.coordinator.session {
             _ = session.tick(self.now);
