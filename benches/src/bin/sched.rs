@@ -31,8 +31,10 @@ const WARM_UP: usize = 2;
 const FINISHED: u64 = 50_000;
 /// Every so many segments, a prover leaves and comes back.
 const CHURN: u64 = 20;
-/// Segments that such a fleet finishes in a millisecond: what a prover gets takes it a minute.
-const FINISHED_MS: f64 = 1.7;
+/// What a segment takes, in milliseconds: so little that a prover is given ten.
+const TARGET_MS: u64 = 2_000;
+/// Segments that such a fleet finishes in a millisecond.
+const FINISHED_MS: f64 = 50.0;
 
 /// A segment as a prover knows it.
 #[derive(Clone, Copy)]
@@ -46,6 +48,8 @@ struct Segment {
 struct Fleet {
     scheduler: Scheduler,
     held: Vec<VecDeque<Segment>>,
+    /// Provers that lost a segment, and may ask for another.
+    cancelled: Vec<ProverId>,
     /// Merges that the coordinator was asked for.
     merges: VecDeque<TaskId>,
     effects: Vec<Effect>,
@@ -56,10 +60,11 @@ struct Fleet {
 
 impl Fleet {
     fn new() -> Self {
-        let config = Config { native_merges: 1 << 20, unverified: 1 << 20, ..Config::default() };
+        let config = Config { target_ms: TARGET_MS, native_merges: 1 << 20, unverified: 1 << 20, ..Config::default() };
         Self {
             scheduler: Scheduler::new(config),
             held: (0..PROVERS).map(|_| VecDeque::new()).collect(),
+            cancelled: Vec::new(),
             merges: VecDeque::new(),
             effects: Vec::new(),
             events: 0,
@@ -92,6 +97,7 @@ impl Fleet {
                 }
                 Effect::Cancel { task, prover: Some(prover), .. } => {
                     self.held[usize::try_from(prover.0)?].retain(|segment| segment.task != task);
+                    self.cancelled.push(prover);
                 }
                 Effect::MergeNatively { task, .. } => self.merges.push_back(task),
                 Effect::Ignored(bad) => anyhow::bail!("{event:?}: {bad}"),
@@ -104,8 +110,13 @@ impl Fleet {
     fn join(&mut self, id: u64) -> anyhow::Result<()> {
         let spec = ProverSpec { speed: Speed(50_000 + id), memory: Bytes(1 << 31), merges: false, strikes: 0 };
         self.step(Event::ProverJoined { prover: ProverId(id), spec })?;
-        let held = u16::try_from(self.held[usize::try_from(id)?].len())?;
-        self.step(Event::Ready { prover: ProverId(id), segments: HELD.saturating_sub(held), merges: 0 })
+        self.ready(ProverId(id))
+    }
+
+    /// A prover asks for as many segments as it has room for.
+    fn ready(&mut self, prover: ProverId) -> anyhow::Result<()> {
+        let held = u16::try_from(self.held[usize::try_from(prover.0)?].len())?;
+        self.step(Event::Ready { prover, segments: HELD.saturating_sub(held), merges: 0 })
     }
 
     fn fill(&mut self) -> anyhow::Result<()> {
@@ -137,8 +148,10 @@ impl Fleet {
         self.held[usize::try_from(id)?].pop_front();
         self.step(Event::ProofReceived { proof, prover, job, range, task: Some(task) })?;
         self.step(Event::Verified { proof })?;
-        let held = u16::try_from(self.held[usize::try_from(id)?].len())?;
-        self.step(Event::Ready { prover, segments: HELD.saturating_sub(held), merges: 0 })?;
+        self.ready(prover)?;
+        while let Some(prover) = self.cancelled.pop() {
+            self.ready(prover)?;
+        }
         while let Some(task) = self.merges.pop_front() {
             self.step(Event::MergeDone { task })?;
         }

@@ -84,11 +84,12 @@ impl Scheduler {
         Ok(())
     }
 
-    /// When a prover will have folded what it has, from how far it is. If that is soon, it gets more.
+    /// When a prover will have folded what it has, from how far it is. If that is soon, it gets more. Nobody counts on what
+    /// is overdue: it may have come back without it.
     fn reckon(&mut self, id: ProverId) {
         let Some(prover) = self.provers.get(&id) else { return };
         let rows = |&task: &TaskId| {
-            let lease = self.leases.get(task)?;
+            let lease = self.leases.get(task).filter(|lease| lease.phase == Phase::Active)?;
             let steps = lease.hi.saturating_sub(lease.folded.max(lease.lo));
             Some(steps.saturating_mul(self.jobs.get(&lease.job)?.spec.rows))
         };
@@ -228,6 +229,7 @@ impl Scheduler {
                         prover.slowed();
                     }
                     self.overdue(task);
+                    self.reckon(from);
                 }
                 return;
             }

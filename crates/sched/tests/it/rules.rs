@@ -79,6 +79,25 @@ fn the_next_segment_comes_when_the_one_at_hand_is_nearly_done() {
 }
 
 #[test]
+fn who_comes_back_without_its_segment_gets_another_at_once() {
+    let mut world = World::with(Config { target_ms: 600_000, ..Config::default() });
+    world.job(1, spec(10_000));
+    let first = world.worker(1);
+    assert_eq!(first.range.steps(), 600);
+    world.now = 5_000;
+    world.leave(1);
+    world.join(1, 1_000, 1_000, false);
+    assert_eq!(segments(&world.ready(1, 1)).len(), 1);
+    // One that is too late with its segment is not taken to be busy with it either.
+    let mut world = World::with(Config { target_ms: 600_000, ..Config::default() });
+    world.job(1, spec(10_000));
+    let first = world.worker(1);
+    assert!(segments(&world.ready(1, 1)).is_empty(), "it has enough");
+    world.now = first.soft + 1;
+    assert_eq!(segments(&world.step(Event::Tick)).len(), 1);
+}
+
+#[test]
 fn a_segment_ends_before_its_jobs_deadline() {
     let mut world = World::new();
     world.job(1, JobSpec { deadline: Millis(5_000), ..spec(1000) });
