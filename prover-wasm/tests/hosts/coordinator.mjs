@@ -107,12 +107,12 @@ export async function startCoordinator(options = {}) {
   let log = "";
   let child;
   let port = 0;
+  const kill = () => child.kill("SIGKILL");
 
   async function start() {
     const args = ["serve", "--config", config, "--listen", `127.0.0.1:${port}`];
     child = spawn(binary("coordinator"), args, { stdio: ["ignore", "pipe", "pipe"] });
-    const { pid } = child;
-    process.once("exit", () => tryKill(pid));
+    process.once("exit", kill);
     child.stderr.on("data", (text) => (log += text));
     for await (const line of createInterface({ input: child.stdout })) {
       const found = /^listening on http:\/\/127\.0\.0\.1:(\d+)$/.exec(line.trim());
@@ -129,6 +129,7 @@ export async function startCoordinator(options = {}) {
     const stopped = once(child, "exit");
     child.kill(signal);
     await stopped;
+    process.off("exit", kill);
   }
 
   async function request(method, route, body, type = "application/json") {
@@ -189,12 +190,4 @@ export async function startCoordinator(options = {}) {
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-function tryKill(pid) {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It has ended by itself.
-  }
 }

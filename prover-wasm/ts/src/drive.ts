@@ -84,6 +84,7 @@ export function drive(
   let chosen = settings;
   /** Proofs of earlier sessions that wait for room. */
   let stored: StoredProof[] = [];
+  let storing: Promise<void> = Promise.resolve();
   let isStopping = false;
   let isOver = false;
   let isBroken = false;
@@ -101,9 +102,7 @@ export function drive(
     changed: (status) => on({ kind: "status", status }),
     note,
   };
-  if (host.keep) {
-    hooks.keep = (proof) => void host.keep!(proof).catch((error) => note(`a proof is not stored: ${said(error)}`));
-  }
+  if (host.keep) hooks.keep = (proof) => store("a proof is not stored", () => host.keep!(proof));
   if (host.dial) hooks.dial = (url, protocol) => host.dial!(url, protocol);
   const session = new wasm.Session(options, hooks);
   session.setBandwidth(settings.bandwidth ?? 0);
@@ -112,9 +111,10 @@ export function drive(
 
   let reject!: (error: unknown) => void;
   const failed = new Promise<never>((_, rejected) => (reject = rejected));
-  const finished = run().then((status) => {
+  const finished = run().then(async (status) => {
     isOver = true;
     if (!isBroken) session.free();
+    await storing;
     return status;
   });
   const done = Promise.race([failed, finished]).finally(() => breathe.close());
@@ -134,7 +134,12 @@ export function drive(
   }
 
   function forget(upload: string): void {
-    host.forget?.(upload).catch((error) => note(`a proof is not removed: ${said(error)}`));
+    store("a proof is not removed", () => host.forget?.(upload));
+  }
+
+  /** Does something with the host's storage after what was begun before: what is removed must be there. */
+  function store(otherwise: string, act: () => Promise<void> | undefined): void {
+    storing = storing.then(act).catch((error) => note(`${otherwise}: ${said(error)}`));
   }
 
   /** Gives the session what earlier ones did not deliver, as it has room. */
