@@ -114,7 +114,11 @@ describe("arguments", () => {
     for (const name of ["wake", "needParameters", "forget", "changed", "note"]) {
       assert.throws(() => new wasm.Session(options(), hooks({ [name]: 5 }).hooks), kindIs("Argument"), name);
     }
-    const thrower = { get url() { throw new Error("no"); } };
+    const thrower = {
+      get url() {
+        throw new Error("no");
+      },
+    };
     assert.throws(() => new wasm.Session(thrower, hooks().hooks), kindIs("Argument"));
   });
 
@@ -125,7 +129,8 @@ describe("arguments", () => {
     assert.throws(() => session.parameters(id, "fold", new Uint8Array()), kindIs("Argument"));
     assert.throws(() => session.parameters("text", "fold", new Uint8Array()), kindIs("Argument"));
     assert.throws(() => session.noParameters(id, "other", "why"), kindIs("Argument"));
-    for (const wrong of [undefined, null, {}, { upload: id, task: 1n, first: 0n, steps: 1n, bytes: new Uint8Array(5) }]) {
+    const other = { upload: id, task: 1n, first: 0n, steps: 1n, bytes: new Uint8Array(5) };
+    for (const wrong of [undefined, null, {}, other, { ...other, steps: "1" }, { ...other, bytes: "text" }]) {
       assert.equal(session.restore(wrong), "damaged");
     }
     assert.equal(session.status().link, "dialling");
@@ -199,7 +204,10 @@ describe("the line", () => {
   });
 
   test("a socket that can't be made or is none is a failed attempt", () => {
-    for (const dial of [() => { throw new Error("blocked"); }, () => undefined, () => 5, () => ({}), () => Object.freeze({})]) {
+    const blocked = () => {
+      throw new Error("blocked");
+    };
+    for (const dial of [blocked, () => undefined, () => 5, () => ({}), () => Object.freeze({})]) {
       const { hooks: noting, calls } = hooks({ dial });
       const session = new wasm.Session(options(), noting);
       session.turn();
@@ -390,6 +398,56 @@ describe("with a coordinator", () => {
     assert.deepEqual([pulled.steps, pulled.delivered], [0, true]);
   });
 
+  test("a full socket and a slow line hold frames back", async () => {
+    await coordinator.submit(squarings(1));
+    const rate = 100_000;
+    const sent = [];
+    let isFull = true;
+    const dial = (...args) => {
+      const socket = network.dial(...args);
+      const send = socket.send.bind(socket);
+      socket.send = (frame) => {
+        assert.ok(!isFull);
+        sent.push({ at: performance.now(), bytes: frame.byteLength });
+        send(frame);
+      };
+      Object.defineProperty(socket, "bufferedAmount", { get: () => (isFull ? 2 ** 20 : 0) });
+      return socket;
+    };
+    const began = performance.now();
+    const { driver, seen } = started({ host: { ...network, dial }, settings: { bandwidth: rate } });
+    await seen("a challenge", ({ link }) => link === "greeting");
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    assert.equal(sent.length, 0);
+    isFull = false;
+    await seen("a verdict", ({ totals }) => totals.creditedSteps === 1);
+    driver.stop();
+    await driver.done;
+    // Two seconds are saved up, and a frame may go as long as something is.
+    let whole = 0;
+    for (const { at, bytes } of sent) {
+      assert.ok(whole <= rate * (2 + (at - began) / 1_000), `${whole} bytes after ${at - began} ms`);
+      whole += bytes;
+    }
+    assert.ok(whole > 5 * rate, `${whole} bytes`);
+  });
+
+  test("after a trap there is a new instance", async () => {
+    const { turn } = wasm.Session.prototype;
+    wasm.Session.prototype.turn = () => {
+      throw new WebAssembly.RuntimeError("unreachable");
+    };
+    const settings = { url: coordinator.url, payout: PAYOUT, idleMs: 300 };
+    const before = wasm.memory_bytes();
+    try {
+      await assert.rejects(runOnce(settings), WebAssembly.RuntimeError);
+    } finally {
+      wasm.Session.prototype.turn = turn;
+    }
+    assert.ok(wasm.memory_bytes() < before);
+    assert.ok((await runOnce(settings)).delivered);
+  });
+
   test("an invocation that is refused says why", async () => {
     // The origin is another than the coordinator's own.
     const elsewhere = coordinator.url.replace("127.0.0.1", "elsewhere.example");
@@ -448,6 +506,13 @@ describe("templates", () => {
     return JSON.parse(stdout);
   }
 
+  /** How often parameters were fetched from the coordinator. */
+  async function fetches() {
+    const text = await (await coordinator.request("GET", "/metrics")).text();
+    const lines = text.split("\n").filter((line) => /^crowdfold_http_requests_total.*\/v1\/parameters\//.test(line));
+    return lines.reduce((sum, line) => sum + Number(/ (\d+)$/.exec(line)?.[1] ?? 0), 0);
+  }
+
   /** Checks that a prefix was folded within its budget, and paid for. */
   function checkPrefix(pulled, steps) {
     assert.ok(pulled.delivered, JSON.stringify(pulled));
@@ -472,8 +537,10 @@ describe("templates", () => {
     assert.deepEqual([first.status, busy.status].sort(), [200, 503]);
     const pulled = await (first.ok ? first : busy).json();
     checkPrefix(pulled, steps);
+    const fetched = await fetches();
     const again = await (await run("secret")).json();
     checkPrefix(again, steps);
+    assert.equal(await fetches(), fetched);
     for (const { memoryBytes } of [pulled, again]) {
       t.diagnostic(`${memoryBytes} bytes of memory`);
       assert.ok(memoryBytes <= MAX_EDGE_BYTES, `${memoryBytes} bytes of memory`);
@@ -492,11 +559,18 @@ describe("templates", () => {
     const arch = process.arch === "x64" ? "x64" : process.arch;
     const deno = fileURLToPath(new URL(`node_modules/@deno/linux-${arch}-glibc/deno`, ROOT));
     const allowed = ["--allow-net", "--allow-env", "--allow-read", "--allow-write=crowdfold"];
-    const settings = { CROWDFOLD_DATA: "crowdfold", CROWDFOLD_BUDGET_MS: "10000" };
-    const pulled = await ran(deno, ["run", "--no-remote", ...allowed, "main.ts"], cwd, settings);
+    const run = (settings) => ran(deno, ["run", "--no-remote", ...allowed, "main.ts"], cwd, settings);
+    const pulled = await run({ CROWDFOLD_DATA: "crowdfold", CROWDFOLD_BUDGET_MS: "10000" });
     checkPrefix(pulled, 200);
     assert.equal((await readdir(join(cwd, "crowdfold/parameters"))).length, 1);
     assert.deepEqual(await readdir(join(cwd, "crowdfold/proofs")), []);
+    // Without a folder they are in Deno's cache from the second process on.
+    const counts = [await fetches()];
+    for (let i = 0; i < 2; i += 1) {
+      await run({ CROWDFOLD_IDENTITY: "33".repeat(32), CROWDFOLD_BUDGET_MS: "4000" });
+      counts.push(await fetches());
+    }
+    assert.deepEqual(counts.map((count) => count - counts[0]), [0, 1, 1]);
     await coordinator.request("DELETE", `/v1/jobs/${job}`);
   });
 

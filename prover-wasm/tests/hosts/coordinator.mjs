@@ -67,8 +67,8 @@ export async function payments(steps) {
   const rollup = (...args) => run("crowdfold-rollup", ...args);
   const domain = ["--chain-id=31337", `--contract=0x${"0".repeat(40)}`];
   try {
-    const transactions = 3 * steps - 1;
-    await rollup("workload", "--seed=1", "--accounts=1000", `--transactions=${transactions}`, ...domain, "--out", folder);
+    const count = `--transactions=${3 * steps - 1}`;
+    await rollup("workload", "--seed=1", "--accounts=1000", count, ...domain, "--out", folder);
     await rollup("genesis", "--accounts", at("genesis.json"), "--operator=0", ...domain, "--out", at("store"));
     const files = ["--store", at("store"), "--transactions", at("transactions.json"), "--out", at("batch")];
     await rollup("batch", "build", "--strict", ...files);
@@ -94,15 +94,14 @@ export async function startCoordinator(options = {}) {
   const folder = await mkdtemp(join(tmpdir(), "crowdfold-coordinator-"));
   const data = join(folder, "data");
   const config = join(folder, "coordinator.toml");
-  await writeFile(
-    config,
-    [
-      `[server]\ndata = ${JSON.stringify(data)}\nparams = ${JSON.stringify(params)}\norigins = ${JSON.stringify(origins)}`,
-      `[scheduler]\ntarget_s = ${targetS}\nmin_steps = ${minSteps}`,
-      `[requests]\nper_second = 0`,
-      settings,
-    ].join("\n"),
-  );
+  const text = JSON.stringify;
+  const lines = [
+    `[server]\ndata = ${text(data)}\nparams = ${text(params)}\norigins = ${text(origins)}`,
+    `[scheduler]\ntarget_s = ${targetS}\nmin_steps = ${minSteps}`,
+    `[requests]\nper_second = 0`,
+    settings,
+  ];
+  await writeFile(config, lines.join("\n"));
   const token = (await run("coordinator", "client", "add", "test", "--admin", "--data", data)).trim();
   let log = "";
   let child;

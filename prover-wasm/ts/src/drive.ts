@@ -1,5 +1,5 @@
-// The loop around a session, the same in every host: turns, time between them for everything else, parameters, and proofs
-// that outlive the session.
+// The loop around a session, the same in every host: turns, time between them for everything else, parameters, and
+// proofs that outlive the session.
 
 import type { Purpose, SessionHooks, SessionOptions, Status, StoredProof, Verdict, Wasm } from "./types.js";
 
