@@ -60,7 +60,7 @@ export function squarings(steps) {
   return JSON.stringify({ start: "0x3", inputs: Array.from({ length: steps }, (_, i) => element(i + 1)) });
 }
 
-/** Bytes of a job of the rollup: a batch of so many steps, each of three payments. The last slot is the batch's seal. */
+/** Bytes of a job of the rollup: a batch of so many steps of three payments each; the last one is the batch's seal. */
 export async function payments(steps) {
   const folder = await mkdtemp(join(tmpdir(), "crowdfold-payments-"));
   const at = (name) => join(folder, name);

@@ -279,7 +279,7 @@ const isOurs = (error: unknown): error is Error => error instanceof Error && err
 /** Where the coordinator's other files are. */
 const origin = (url: string) => url.replace(/^ws/i, "http").replace(/\/$/, "");
 
-/** Lets other events have their turn; by messages, because timers wait for milliseconds, in hidden pages for seconds. */
+/** Lets other events have their turn: by messages, because timers wait, in hidden pages for seconds. */
 function breaths() {
   if (typeof MessageChannel === "undefined") {
     return { next: () => new Promise<void>((resolve) => setTimeout(resolve, 0)), close() {} };

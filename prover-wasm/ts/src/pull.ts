@@ -1,5 +1,5 @@
-// One prefix an invocation: connects, folds as much of one segment as its budget allows, hands it in, and ends. The part
-// of it that is the same in Node, Deno and Workers.
+// One prefix an invocation: connects, folds as much of one segment as its budget allows, hands it in, and ends. What of
+// it is the same in Node, Deno and Workers.
 
 import { drive } from "./drive.js";
 import type { DriveEvent, Host } from "./drive.js";
