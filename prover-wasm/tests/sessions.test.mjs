@@ -438,13 +438,14 @@ describe("with a coordinator", () => {
       throw new WebAssembly.RuntimeError("unreachable");
     };
     const settings = { url: coordinator.url, payout: PAYOUT, idleMs: 300 };
-    const before = wasm.memory_bytes();
+    const old = new wasm.Session(options(), hooks({ dial: () => new FakeSocket() }).hooks);
+    old.status();
     try {
       await assert.rejects(runOnce(settings), WebAssembly.RuntimeError);
     } finally {
       wasm.Session.prototype.turn = turn;
     }
-    assert.ok(wasm.memory_bytes() < before);
+    assert.throws(() => old.status(), /stale/);
     assert.ok((await runOnce(settings)).delivered);
   });
 

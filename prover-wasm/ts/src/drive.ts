@@ -5,6 +5,8 @@ import type { Purpose, SessionHooks, SessionOptions, Status, StoredProof, Verdic
 
 /** Milliseconds of a rest at most, so that the clock is looked at. */
 const MAX_REST_MS = 10_000;
+/** Milliseconds between two looks at whether it is time to end, while there is nothing else to do. */
+const LOOK_MS = 250;
 /** Parts of the time that it folds: no less than this. */
 const MIN_DUTY = 0.01;
 
@@ -223,7 +225,7 @@ export function drive(
       if (last.link === "off" || (isStopping && last.link === "refused")) break;
       if (!isStopping && chosen.until?.(last, performance.now() - began)) stop();
       if (waitMs > 0) {
-        await wait(waitMs, false);
+        await wait(chosen.until ? Math.min(waitMs, LOOK_MS) : waitMs, false);
       } else if (chosen.duty !== undefined && chosen.duty < 1) {
         const rest = (performance.now() - before) * (1 / Math.max(chosen.duty, MIN_DUTY) - 1);
         await wait(Math.min(rest, MAX_REST_MS), true);
