@@ -430,6 +430,75 @@ describe("a worker", () => {
   });
 });
 
+describe("storage", () => {
+  for (const [where, ...patches] of [
+    ["files"],
+    ["records", () => (navigator.storage.getDirectory = () => Promise.reject(new DOMException("", "SecurityError")))],
+  ]) {
+    test(`of proofs in ${where}`, async () => {
+      const { page } = await open(isolated, ...patches);
+      const found = await page.evaluate(async () => {
+        const { openProofs, slotsWithProofs, tidyProofs } = await import("/prover/proofs.js");
+        const coordinator = "https://prove.example";
+        const slot = (number, key = "ab") => openProofs({ coordinator, number, key });
+        const proof = (upload, length) => {
+          return { upload, task: 2n ** 63n, first: 5n, steps: 7n, bytes: new Uint8Array(length).fill(length) };
+        };
+        const list = async (store) => {
+          const proofs = (await store.stored()).map((proof) => ({ ...proof, bytes: [...proof.bytes] }));
+          return proofs.sort((a, b) => (a.upload < b.upload ? -1 : 1));
+        };
+        const store = await slot(3);
+        const calls = [store.keep(proof("a", 1)), store.keep(proof("b", 2)), store.forget("a"), store.keep(proof("c", 3))];
+        await Promise.all(calls);
+        const tooLong = { ...proof("d", 0), bytes: { length: 513 * 2 ** 20 } };
+        const tooMuch = await store.keep(tooLong).then(String, ({ message }) => message);
+        const [kept, others] = [await list(await slot(3)), [await list(await slot(3, "cd")), await list(await slot(4))]];
+        const slots = await slotsWithProofs(coordinator);
+        const now = Date.now();
+        Date.now = () => now + 8 * 24 * 3_600_000;
+        await tidyProofs();
+        Date.now = () => now;
+        return { where: store.where, tooMuch, kept, others, slots, later: await slotsWithProofs(coordinator) };
+      });
+      const proof = (upload, bytes) => ({ upload, task: 2n ** 63n, first: 5n, steps: 7n, bytes });
+      assert.deepEqual(found, {
+        where,
+        tooMuch: "too many proofs wait for their verdict",
+        kept: [proof("b", [2, 2]), proof("c", [3, 3, 3])],
+        others: [[], []],
+        slots: [3],
+        later: [],
+      });
+    });
+  }
+
+  test("of parameters drops what was refused, and what was used longest ago", async () => {
+    const { page } = await open();
+    const requests = [];
+    page.on("request", (request) => requests.push(request.url()));
+    const found = await page.evaluate(async () => {
+      const { cachedParameters, parameters } = await import("/prover/parameters.js");
+      const id = (number) => number.toString(16).padStart(64, "0");
+      const get = (number, isRefused = false) => parameters("/prover/plan.js", id(number), "fold", isRefused);
+      const first = await get(1);
+      const same = await get(1);
+      await get(1, true);
+      for (let number = 2; number <= 8; number += 1) await get(number);
+      await get(1);
+      await get(9);
+      const missing = await parameters("/prover/none", id(10), "fold", false).then(String, ({ message }) => message);
+      const cached = (await cachedParameters()).map((digest) => Number.parseInt(digest, 16));
+      return { isSame: first.length > 0 && String(first) === String(same), cached: cached.sort(), missing };
+    });
+    // The second has not been used for longest.
+    assert.deepEqual(found.cached, [1, 3, 4, 5, 6, 7, 8, 9]);
+    assert.ok(found.isSame);
+    assert.match(found.missing, /none can't be fetched: the answer is 404/);
+    assert.equal(requests.filter((url) => url.endsWith("plan.js")).length, 10);
+  });
+});
+
 describe("the widget", () => {
   test("on a page of another origin with a strict policy asks first, proves, and pauses", async () => {
     const socket = coordinator.url.replace("http", "ws");

@@ -49,7 +49,7 @@ function tab(page, url, said) {
     said,
     /** Starts a prover; resolves when its first worker runs. */
     begin: (options = {}) =>
-      page.evaluate((all) => globalThis.begin(all), { url: url(), payout: PAYOUT, threads: 1, isolated: "never", ...options }),
+      page.evaluate((all) => globalThis.begin(all), { url: url(), payout: PAYOUT, threads: 2, ...options }),
     state: () => page.evaluate(() => globalThis.prover.state),
     events: () => page.evaluate(() => globalThis.events),
     totals: async () => (await self.state()).sum.totals,
