@@ -126,6 +126,7 @@ export class CrowdfoldProver extends EventTarget {
   /** Stops folding: what is folded is handed in, the rest given back. The workers stay, and deliver. */
   pause(): void {
     if (this.#phase !== "running" && this.#phase !== "starting") return;
+    this.#noteSpeed();
     this.#enter("paused");
     for (const member of this.#members) member.tell({ kind: "pause" });
   }
@@ -144,10 +145,10 @@ export class CrowdfoldProver extends EventTarget {
   async stop(): Promise<void> {
     if (this.#phase === "off" || this.#phase === "failed") return;
     const run = this.#run;
+    this.#noteSpeed();
     this.#enter("stopping");
     this.#clear();
     this.#started?.resolve();
-    await this.#arranging;
     await Promise.all(this.#members.map((member) => member.halt()));
     if (run === this.#run && this.#phase === "stopping") this.#end("off");
   }
@@ -270,6 +271,7 @@ export class CrowdfoldProver extends EventTarget {
   }
 
   #drop(member: Member): void {
+    if (!this.#members.includes(member)) return;
     this.#members = this.#members.filter((other) => other !== member);
     this.#earlier = addTotals(this.#earlier, member.totals);
     this.#refusals.delete(member);
@@ -365,8 +367,9 @@ export class CrowdfoldProver extends EventTarget {
       const restart = `it starts again in ${wait / 1_000} s`;
       this.#trouble({ kind: cause, text: `a worker failed (${text}): ${restart}`, slot: member.slot.number });
     }
+    const run = this.#run;
     this.#later(wait, () => {
-      this.#launch(member).catch((error: Error) => this.#fail(error.message));
+      this.#launch(member).catch((error: Error) => run === this.#run && this.#fail(error.message));
     });
   }
 
