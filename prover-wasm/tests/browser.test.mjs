@@ -15,7 +15,7 @@ import { TARGET } from "./hosts/paths.mjs";
 import { PAYOUT, servePages, startTabs } from "./hosts/tabs.mjs";
 
 /** Steps of a job that lasts long enough to do something to it. */
-const STEPS = 16;
+const STEPS = 12;
 /** Milliseconds between two proofs of what was folded so far: `CHECKPOINT_INTERVAL_MS` of the protocol. */
 const CHECKPOINT_MS = 15_000;
 /** Bits a second with which a proof, of 0.8 MB, is under way for long enough to do something meanwhile. */
@@ -257,8 +257,8 @@ describe("a tab", () => {
     const folded = async () => (await before.tab.totals()).foldedSteps - began;
     await before.tab.until(({ sum, workers }) => sum.heldProofs > 0 && workers[0].status.activity === "folding");
     const interval = await folded();
-    // Long enough for the check-in to arrive, and for more steps to be folded than were when it was made, without it.
-    await until("more steps", async () => (await folded()) > interval + 2);
+    // A window of chunks goes out after each step: by then the check-in has arrived.
+    await until("more steps", async () => (await folded()) > interval + 10);
     const [prover, last] = [await key(before.tab), await folded()];
     await before.tab.close();
     const native = await startNative();
@@ -317,7 +317,6 @@ describe("a page", () => {
     const { storage, workers } = await here.tab.state();
     assert.equal(storage, "memory");
     assert.ok(workers[0].slot >= 64);
-    await checkOnce(here);
   });
 
   test("says what is wrong", async () => {
@@ -364,7 +363,7 @@ describe("a worker", () => {
       Date.now = trap;
     });
     await here.tab.until(({ workers }) => workers[0].restarts === 1 && workers[0].condition === "running");
-    await coordinator.finished(here.job);
+    await here.tab.folding(1);
     const { trouble, phases } = await here.tab.events();
     assert.deepEqual(trouble.map(({ kind }) => kind), ["crash"]);
     assert.match(trouble[0].text, /unreachable.*starts again in 1 s/);
@@ -385,15 +384,11 @@ describe("a worker", () => {
     assert.match((await tab.events()).trouble.at(-1).text, /broken.*goes on with one thread/);
   });
 
-  test("that runs out of memory starts again with less", async () => {
-    const here = await proving();
-    await here.tab.worker().evaluate(() => {
-      Date.now = () => {
-        throw new RangeError("Array buffer allocation failed");
-      };
-    });
-    await here.tab.until(({ memoryMiB, workers }) => memoryMiB === 1024 && workers[0].condition === "running");
-    await coordinator.finished(here.job);
+  test("that runs out of memory, in whichever of its threads, starts again with less", async () => {
+    // The first memory is smaller than it says, and too small for any step.
+    const here = await proving({}, isolated, fakeMemory(2048, 20));
+    const { memoryMiB, variant, threads } = await here.tab.state();
+    assert.deepEqual([memoryMiB, variant, threads], [1024, "threads", 2]);
     assert.deepEqual((await here.tab.events()).trouble.map(({ kind }) => kind), ["memory"]);
   });
 
@@ -415,14 +410,14 @@ describe("a worker", () => {
   });
 
   test("with a quarter of a core proves, and is taken for dead by nobody", async () => {
-    const job = await coordinator.submit(squarings(8));
+    const steps = 4;
+    const job = await coordinator.submit(squarings(steps));
     const tab = await open();
     const slowed = await slowDown(tabs.browser, 0.25);
     try {
       await tab.begin();
       await coordinator.finished(job);
-      const { foldedSteps, creditedSteps } = await tab.settled();
-      assert.deepEqual({ foldedSteps, creditedSteps }, { foldedSteps: 8, creditedSteps: 8 });
+      assert.equal((await tab.settled()).creditedSteps, steps);
       assert.deepEqual((await tab.events()).trouble, []);
     } finally {
       slowed.close();
@@ -574,6 +569,19 @@ function refuseMemory(mib) {
     };
   };
   return { content: `(${refuse})(${mib * 16})` };
+}
+
+/** A patch of a page: where it asks for so many MiB of memory to share, it gets less. */
+function fakeMemory(mib, real) {
+  const fake = (pages, given) => {
+    const { Memory } = WebAssembly;
+    WebAssembly.Memory = class extends Memory {
+      constructor(wanted) {
+        super({ ...wanted, maximum: wanted.maximum === pages ? given : wanted.maximum });
+      }
+    };
+  };
+  return { content: `(${fake})(${mib * 16}, ${real * 16})` };
 }
 
 /** Starts a native prover, which others may take over from. */
