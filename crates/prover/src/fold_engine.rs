@@ -11,17 +11,34 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Parameters by digest, those used last first.
-struct Store<T>(VecDeque<(ParametersId, Arc<T>)>);
+struct Store<T> {
+    loaded: VecDeque<(ParametersId, Arc<T>)>,
+    most: usize,
+}
 
 impl<T> Store<T> {
+    fn new() -> Self {
+        Self { loaded: VecDeque::new(), most: LOADED_PARAMETERS }
+    }
+
     fn find(&self, id: &ParametersId) -> Option<&Arc<T>> {
-        self.0.iter().find(|(other, _)| other == id).map(|(_, parameters)| parameters)
+        self.loaded.iter().find(|(other, _)| other == id).map(|(_, parameters)| parameters)
     }
 
     fn insert(&mut self, id: ParametersId, parameters: Arc<T>) {
-        self.0.retain(|(other, _)| *other != id);
-        self.0.push_front((id, parameters));
-        self.0.truncate(LOADED_PARAMETERS);
+        self.loaded.retain(|(other, _)| *other != id);
+        self.make_room();
+        self.loaded.push_front((id, parameters));
+    }
+
+    /// Drops what has to go before another one comes.
+    fn make_room(&mut self) {
+        self.loaded.truncate(self.most - 1);
+    }
+
+    fn keep_at_most(&mut self, most: usize) {
+        self.most = most.clamp(1, LOADED_PARAMETERS);
+        self.loaded.truncate(self.most);
     }
 
     /// The same as [`Store::find`], which counts as a use.
@@ -32,7 +49,8 @@ impl<T> Store<T> {
     }
 }
 
-/// Folds and merges with the programs of a registry. It keeps the last [`LOADED_PARAMETERS`] parameters that it loaded.
+/// Folds and merges with the programs of a registry. It keeps the last [`LOADED_PARAMETERS`] parameters that it loaded,
+/// or fewer, see [`Self::keep_at_most`].
 pub struct FoldEngine<P: Program> {
     fold: Store<ProverParameters<P>>,
     merge: Store<Parameters<P>>,
@@ -40,7 +58,7 @@ pub struct FoldEngine<P: Program> {
 
 impl<P: Program> Default for FoldEngine<P> {
     fn default() -> Self {
-        Self { fold: Store(VecDeque::new()), merge: Store(VecDeque::new()) }
+        Self { fold: Store::new(), merge: Store::new() }
     }
 }
 
@@ -48,6 +66,13 @@ impl<P: Program> FoldEngine<P> {
     /// An engine without parameters.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Keeps at most so many parameters for folding, and for merging, from now on: at least one. Where memory is scarce,
+    /// that is as many as it has tasks.
+    pub fn keep_at_most(&mut self, most: usize) {
+        self.fold.keep_at_most(most);
+        self.merge.keep_at_most(most);
     }
 
     /// Takes parameters that the host has loaded itself.
@@ -114,7 +139,7 @@ impl<P: Program> Engine for FoldEngine<P> {
     }
 
     fn loaded(&self) -> Vec<ParametersId> {
-        self.fold.0.iter().map(|(id, _)| *id).collect()
+        self.fold.loaded.iter().map(|(id, _)| *id).collect()
     }
 
     fn size(&self, program: &str, parameters: &ParametersId) -> Option<Size> {
@@ -134,11 +159,13 @@ impl<P: Program> Engine for FoldEngine<P> {
         let program = program::<P>(name)?;
         match purpose {
             Purpose::Fold => {
+                self.fold.make_room();
                 let loaded = ProverParameters::from_bytes(program, bytes).map_err(failure)?;
                 check_digest(parameters, loaded.digest().into())?;
                 self.provide(Arc::new(loaded));
             }
             Purpose::Merge => {
+                self.merge.make_room();
                 let loaded = Parameters::from_bytes(program, bytes).map_err(failure)?;
                 check_digest(parameters, loaded.prover().digest().into())?;
                 self.provide_for_merging(Arc::new(loaded));

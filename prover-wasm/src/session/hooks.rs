@@ -5,6 +5,7 @@ use crowdfold_wire::{Millis, Outcome, ParametersId, UploadId};
 use js_sys::{Function, Object, Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
 
+use super::line::said;
 use crate::console_error;
 use crate::error::Error;
 
@@ -207,7 +208,7 @@ impl Hooks {
 /// A hook that throws is the host's mistake: it is shown, and the session goes on.
 fn report(called: Result<(), JsValue>) {
     if let Err(thrown) = called {
-        console_error(&format!("a hook of a Crowdfold session threw {thrown:?}"));
+        console_error(&format!("a hook of a Crowdfold session threw: {}", said(&thrown)));
     }
 }
 

@@ -185,8 +185,8 @@ fn frame(data: &JsValue) -> Happened {
     }
 }
 
-/// What an exception or an event of an error says.
-fn said(value: &JsValue) -> String {
+/// What an exception, or the event of an error, says.
+pub(super) fn said(value: &JsValue) -> String {
     let message = Reflect::get(value, &"message".into()).ok().and_then(|message| message.as_string());
     let message = message.filter(|message| !message.is_empty());
     shortened(&message.unwrap_or_else(|| "the host gives no reason".to_owned()))

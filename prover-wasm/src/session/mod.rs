@@ -104,7 +104,9 @@ impl Session {
         let Options { socket: address, key, config } = options.read()?;
         let hooks = Rc::new(Hooks::new(hooks)?);
         let rng = rng()?;
-        let engine = ENGINE.with(|kept| kept.borrow_mut().take()).unwrap_or_default();
+        let mut engine = ENGINE.with(|kept| kept.borrow_mut().take()).unwrap_or_default();
+        // Those of other programs are fetched again when they are needed again: memory is scarcer than that.
+        engine.keep_at_most(usize::try_from(config.ready.tasks.get()).unwrap_or(1));
         let core = Core {
             prover: Prover::new(Millis(0), config, engine, key),
             clock: Clock::new(Reading::take()),

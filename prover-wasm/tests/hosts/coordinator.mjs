@@ -60,15 +60,15 @@ export function squarings(steps) {
   return JSON.stringify({ start: "0x3", inputs: Array.from({ length: steps }, (_, i) => element(i + 1)) });
 }
 
-/** Bytes of a job of the rollup: a batch of so many steps, each of three payments. The last slot is the batch's seal. */
+/** Bytes of a job of the rollup: a batch of so many steps of three payments each; the last one is the batch's seal. */
 export async function payments(steps) {
   const folder = await mkdtemp(join(tmpdir(), "crowdfold-payments-"));
   const at = (name) => join(folder, name);
   const rollup = (...args) => run("crowdfold-rollup", ...args);
   const domain = ["--chain-id=31337", `--contract=0x${"0".repeat(40)}`];
   try {
-    const transactions = 3 * steps - 1;
-    await rollup("workload", "--seed=1", "--accounts=1000", `--transactions=${transactions}`, ...domain, "--out", folder);
+    const count = `--transactions=${3 * steps - 1}`;
+    await rollup("workload", "--seed=1", "--accounts=1000", count, ...domain, "--out", folder);
     await rollup("genesis", "--accounts", at("genesis.json"), "--operator=0", ...domain, "--out", at("store"));
     const files = ["--store", at("store"), "--transactions", at("transactions.json"), "--out", at("batch")];
     await rollup("batch", "build", "--strict", ...files);
@@ -94,25 +94,24 @@ export async function startCoordinator(options = {}) {
   const folder = await mkdtemp(join(tmpdir(), "crowdfold-coordinator-"));
   const data = join(folder, "data");
   const config = join(folder, "coordinator.toml");
-  await writeFile(
-    config,
-    [
-      `[server]\ndata = ${JSON.stringify(data)}\nparams = ${JSON.stringify(params)}\norigins = ${JSON.stringify(origins)}`,
-      `[scheduler]\ntarget_s = ${targetS}\nmin_steps = ${minSteps}`,
-      `[requests]\nper_second = 0`,
-      settings,
-    ].join("\n"),
-  );
+  const text = JSON.stringify;
+  const lines = [
+    `[server]\ndata = ${text(data)}\nparams = ${text(params)}\norigins = ${text(origins)}`,
+    `[scheduler]\ntarget_s = ${targetS}\nmin_steps = ${minSteps}`,
+    `[requests]\nper_second = 0`,
+    settings,
+  ];
+  await writeFile(config, lines.join("\n"));
   const token = (await run("coordinator", "client", "add", "test", "--admin", "--data", data)).trim();
   let log = "";
   let child;
   let port = 0;
+  const kill = () => child.kill("SIGKILL");
 
   async function start() {
     const args = ["serve", "--config", config, "--listen", `127.0.0.1:${port}`];
     child = spawn(binary("coordinator"), args, { stdio: ["ignore", "pipe", "pipe"] });
-    const { pid } = child;
-    process.once("exit", () => tryKill(pid));
+    process.once("exit", kill);
     child.stderr.on("data", (text) => (log += text));
     for await (const line of createInterface({ input: child.stdout })) {
       const found = /^listening on http:\/\/127\.0\.0\.1:(\d+)$/.exec(line.trim());
@@ -129,6 +128,7 @@ export async function startCoordinator(options = {}) {
     const stopped = once(child, "exit");
     child.kill(signal);
     await stopped;
+    process.off("exit", kill);
   }
 
   async function request(method, route, body, type = "application/json") {
@@ -189,12 +189,4 @@ export async function startCoordinator(options = {}) {
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-function tryKill(pid) {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It has ended by itself.
-  }
 }

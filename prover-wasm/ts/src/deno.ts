@@ -1,5 +1,5 @@
-// The prover in Deno: one prefix an invocation, or for as long as a program likes with `drive`. It needs permission for the
-// network, to read its own files, and to read and write the folder if there is one.
+// The prover in Deno: one prefix an invocation, or for as long as a program likes with `drive`. It needs permission for
+// the network, to read its own files, and to read and write the folder if there is one.
 
 import { download } from "./download.js";
 import type { Host } from "./drive.js";
@@ -22,7 +22,7 @@ const CACHE = "crowdfold-parameters";
 
 /** What an invocation in Deno is to do. */
 export interface DenoOptions extends PullOptions {
-  /** Folder for the identity, parameters, and proofs that are not delivered; without it parameters are cached by Deno. */
+  /** Folder for the identity, parameters, and proofs that are not delivered; without it Deno caches parameters. */
   folder?: string;
 }
 

@@ -1,10 +1,12 @@
-// The loop around a session, the same in every host: turns, time between them for everything else, parameters, and proofs
-// that outlive the session.
+// The loop around a session, the same in every host: turns, time between them for everything else, parameters, and
+// proofs that outlive the session.
 
 import type { Purpose, SessionHooks, SessionOptions, Status, StoredProof, Verdict, Wasm } from "./types.js";
 
 /** Milliseconds of a rest at most, so that the clock is looked at. */
 const MAX_REST_MS = 10_000;
+/** Milliseconds between two looks at whether it is time to end, while there is nothing else to do. */
+const LOOK_MS = 250;
 /** Parts of the time that it folds: no less than this. */
 const MIN_DUTY = 0.01;
 
@@ -84,6 +86,7 @@ export function drive(
   let chosen = settings;
   /** Proofs of earlier sessions that wait for room. */
   let stored: StoredProof[] = [];
+  let storing: Promise<void> = Promise.resolve();
   let isStopping = false;
   let isOver = false;
   let isBroken = false;
@@ -101,9 +104,7 @@ export function drive(
     changed: (status) => on({ kind: "status", status }),
     note,
   };
-  if (host.keep) {
-    hooks.keep = (proof) => void host.keep!(proof).catch((error) => note(`a proof is not stored: ${said(error)}`));
-  }
+  if (host.keep) hooks.keep = (proof) => store("a proof is not stored", () => host.keep!(proof));
   if (host.dial) hooks.dial = (url, protocol) => host.dial!(url, protocol);
   const session = new wasm.Session(options, hooks);
   session.setBandwidth(settings.bandwidth ?? 0);
@@ -112,9 +113,10 @@ export function drive(
 
   let reject!: (error: unknown) => void;
   const failed = new Promise<never>((_, rejected) => (reject = rejected));
-  const finished = run().then((status) => {
+  const finished = run().then(async (status) => {
     isOver = true;
     if (!isBroken) session.free();
+    await storing;
     return status;
   });
   const done = Promise.race([failed, finished]).finally(() => breathe.close());
@@ -134,7 +136,12 @@ export function drive(
   }
 
   function forget(upload: string): void {
-    host.forget?.(upload).catch((error) => note(`a proof is not removed: ${said(error)}`));
+    store("a proof is not removed", () => host.forget?.(upload));
+  }
+
+  /** Does something with the host's storage after what was begun before: what is removed must be there. */
+  function store(otherwise: string, act: () => Promise<void> | undefined): void {
+    storing = storing.then(act).catch((error) => note(`${otherwise}: ${said(error)}`));
   }
 
   /** Gives the session what earlier ones did not deliver, as it has room. */
@@ -218,7 +225,7 @@ export function drive(
       if (last.link === "off" || (isStopping && last.link === "refused")) break;
       if (!isStopping && chosen.until?.(last, performance.now() - began)) stop();
       if (waitMs > 0) {
-        await wait(waitMs, false);
+        await wait(chosen.until ? Math.min(waitMs, LOOK_MS) : waitMs, false);
       } else if (chosen.duty !== undefined && chosen.duty < 1) {
         const rest = (performance.now() - before) * (1 / Math.max(chosen.duty, MIN_DUTY) - 1);
         await wait(Math.min(rest, MAX_REST_MS), true);
@@ -274,7 +281,7 @@ const isOurs = (error: unknown): error is Error => error instanceof Error && err
 /** Where the coordinator's other files are. */
 const origin = (url: string) => url.replace(/^ws/i, "http").replace(/\/$/, "");
 
-/** Lets other events have their turn; by messages, because timers wait for milliseconds, in hidden pages for seconds. */
+/** Lets other events have their turn: by messages, because timers wait, in hidden pages for seconds. */
 function breaths() {
   if (typeof MessageChannel === "undefined") {
     return { next: () => new Promise<void>((resolve) => setTimeout(resolve, 0)), close() {} };

@@ -1,5 +1,5 @@
-// The prover in Node: one prefix an invocation, or for as long as a program likes with `drive`. WebSockets are those of the
-// package `ws`, because not every Node has its own.
+// The prover in Node: one prefix an invocation, or for as long as a program likes with `drive`. WebSockets are those of
+// the package `ws`, because not every Node has its own.
 
 import { readFile } from "node:fs/promises";
 import { WebSocket as Socket } from "ws";

@@ -1,5 +1,5 @@
-// One prefix an invocation: connects, folds as much of one segment as its budget allows, hands it in, and ends. The part
-// of it that is the same in Node, Deno and Workers.
+// One prefix an invocation: connects, folds as much of one segment as its budget allows, hands it in, and ends. What of
+// it is the same in Node, Deno and Workers.
 
 import { drive } from "./drive.js";
 import type { DriveEvent, Host } from "./drive.js";
@@ -22,7 +22,7 @@ export interface PullOptions {
   identity?: Uint8Array | string;
   /** Ethereum address that is paid. */
   payout: string;
-  /** Milliseconds from the start after which no step is begun; 20 000 by default. A step that would end later is not begun. */
+  /** Milliseconds from the start in which steps are folded, each like the one before it; 20 000 by default. */
   budgetMs?: number;
   /** Steps after which it ends; no limit by default. */
   steps?: number;
@@ -127,13 +127,16 @@ export async function pull(
 
 /** Says after each turn whether there is budget for another one. */
 function budget(budgetMs: number, idleMs: number, steps: number): (status: Status, elapsedMs: number) => boolean {
-  let firstMs: number | undefined;
+  let last = { ms: 0, steps: 0 };
+  /** What the last step took. */
+  let stepMs = 0;
   return ({ activity, totals: { foldedSteps }, waiting }, elapsedMs) => {
-    if (activity === "folding") firstMs ??= elapsedMs;
-    if (firstMs === undefined) return elapsedMs < budgetMs && (elapsedMs < idleMs || waiting > 0);
-    const stepMs = foldedSteps > 0 ? (elapsedMs - firstMs) / foldedSteps : 0;
+    if (foldedSteps > last.steps) stepMs = elapsedMs - last.ms;
+    last = { ms: elapsedMs, steps: foldedSteps };
+    const isFolding = activity === "folding";
+    if (foldedSteps === 0) return elapsedMs < (isFolding || waiting > 0 ? budgetMs : Math.min(budgetMs, idleMs));
     // One segment: what comes after it is for another invocation.
-    return foldedSteps < steps && elapsedMs + stepMs < budgetMs && (activity === "folding" || foldedSteps === 0);
+    return isFolding && foldedSteps < steps && elapsedMs + stepMs <= budgetMs;
   };
 }
 

@@ -1,5 +1,5 @@
-// The prover in a Cloudflare Worker, or in workerd elsewhere: one prefix an invocation. The module is imported statically,
-// because Workers may not compile one, and has at most 112 MiB of memory of the 128 MB that an isolate gets.
+// The prover in a Cloudflare Worker, or in workerd elsewhere: one prefix an invocation. The module is imported
+// statically, because Workers may not compile one, and takes at most 112 MiB of the 128 MB that an isolate gets.
 
 import { download } from "./download.js";
 import type { Host } from "./drive.js";

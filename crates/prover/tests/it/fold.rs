@@ -126,3 +126,29 @@ fn plan_end(params: &Parameters<Builtin>, job: &[u8]) -> Vec<Fr> {
     let steps = program.plan(job).expect("a job").execute(program);
     steps.last().expect("steps").expect("accepted").state
 }
+
+#[test]
+fn an_engine_keeps_as_many_parameters_as_it_may() {
+    let srs = Srs::insecure_development(1 << 16);
+    let made = [1, 2, 3].map(|squarings| {
+        let name = format!("squarings/1/{squarings}");
+        let program = Builtin::from_name(&name).expect("it is built in");
+        let parameters = Parameters::generate(program, &srs).expect("parameters");
+        (name, ParametersId::from(parameters.prover().digest()), parameters.prover().to_bytes())
+    });
+    let mut engine = FoldEngine::<Builtin>::new();
+    let load = |engine: &mut FoldEngine<Builtin>, i: usize| {
+        let (name, id, bytes) = &made[i];
+        engine.load(name, id, Purpose::Fold, bytes).expect("good ones");
+    };
+    (0..3).for_each(|i| load(&mut engine, i));
+    assert_eq!(engine.loaded(), [made[2].1, made[1].1, made[0].1]);
+    engine.keep_at_most(2);
+    assert_eq!(engine.loaded(), [made[2].1, made[1].1]);
+    load(&mut engine, 0);
+    assert_eq!(engine.loaded(), [made[0].1, made[2].1]);
+    // There is always room for those in use.
+    engine.keep_at_most(0);
+    load(&mut engine, 1);
+    assert_eq!(engine.loaded(), [made[1].1]);
+}
