@@ -8,14 +8,15 @@ const STALLED_MS = 30_000;
 /**
  * Downloads a file.
  *
+ * @param how what else `fetch` is told
  * @throws {Error} if it can't be had, or is too long
  */
-export async function download(url: string): Promise<Uint8Array<ArrayBuffer>> {
+export async function download(url: string, how: RequestInit = {}): Promise<Uint8Array<ArrayBuffer>> {
   const given = new AbortController();
   const giveUp = () => given.abort(new Error(`nothing came for ${STALLED_MS / 1_000} s`));
   let timer = setTimeout(giveUp, STALLED_MS);
   try {
-    const response = await fetch(url, { signal: given.signal });
+    const response = await fetch(url, { ...how, signal: given.signal });
     if (!response.ok) throw new Error(`the answer is ${response.status}`);
     const parts: Uint8Array[] = [];
     let length = 0;

@@ -20,7 +20,7 @@ export interface Start {
   /** Name of the `BroadcastChannel` on which its threads report what ended them. */
   readonly channel: string;
   readonly memoryBytes: number;
-  /** The speed as an earlier run measured it; 0 if none did. */
+  /** The speed as an earlier run measured it, or a guess. */
   readonly rowsPerSecond: number;
   readonly settings: Settings;
   readonly isPaused: boolean;

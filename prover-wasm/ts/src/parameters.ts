@@ -1,19 +1,16 @@
 // Parameters of programs: fetched once, kept in Cache Storage under their digest, and removed when they are not used.
 // Whether they are right shows when the prover loads them: it computes their digest.
 
+import { download } from "./download.js";
 import { read, remove, write } from "./records.js";
 import type { Purpose } from "./types.js";
 
 /** Name of the cache. */
 const CACHE = "crowdfold-parameters";
-/** Bytes of the largest file of parameters that is fetched. */
-const MAX_FILE_BYTES = 2 ** 28;
 /** Files that are kept. With more, those used longest ago are removed. */
 const MAX_FILES = 8;
 /** Milliseconds after which a file that was not used is removed. */
 const MAX_AGE_MS = 60 * 24 * 3_600_000;
-/** Milliseconds without a byte after which a download is given up. */
-const STALLED_MS = 30_000;
 /** Waits before the attempts to download, in milliseconds: the last one that fails is reported. */
 const ATTEMPTS_MS = [0, 1_000, 4_000];
 
@@ -57,7 +54,7 @@ async function getWhole(url: string, name: string, isRefused: boolean): Promise<
   if (isRefused) await cache?.delete(name);
   const found = await cache?.match(name);
   if (found) return new Uint8Array(await found.arrayBuffer());
-  const bytes = await download(url, cache ? "no-store" : isRefused ? "reload" : "default");
+  const bytes = await downloadAgain(url, cache ? "no-store" : isRefused ? "reload" : "default");
   // A full disk costs another download next time.
   await cache?.put(name, new Response(bytes)).catch(() => {});
   return bytes;
@@ -78,57 +75,15 @@ async function note(name: string): Promise<void> {
   }
 }
 
-async function download(url: string, cache: RequestCache): Promise<Uint8Array<ArrayBuffer>> {
+async function downloadAgain(url: string, cache: RequestCache): Promise<Uint8Array<ArrayBuffer>> {
   let failure: unknown;
   for (const wait of ATTEMPTS_MS) {
     await new Promise((resolve) => setTimeout(resolve, wait));
     try {
-      return await attempt(url, cache);
+      return await download(url, { cache, credentials: "omit" });
     } catch (error) {
       failure = error;
-      if (error instanceof Unavailable) break;
     }
   }
-  throw new Error(`the parameters can't be fetched from ${url}: ${(failure as Error).message}`, { cause: failure });
-}
-
-/** What another attempt does not change. */
-class Unavailable extends Error {}
-
-async function attempt(url: string, cache: RequestCache): Promise<Uint8Array<ArrayBuffer>> {
-  const given = new AbortController();
-  const giveUp = () => given.abort(new Error(`nothing came for ${STALLED_MS / 1_000} s`));
-  let timer = setTimeout(giveUp, STALLED_MS);
-  try {
-    const response = await fetch(url, { cache, credentials: "omit", signal: given.signal });
-    if (!response.ok) {
-      const isPassing = response.status === 429 || response.status >= 500;
-      throw new (isPassing ? Error : Unavailable)(`the answer is ${response.status}`);
-    }
-    const parts: Uint8Array[] = [];
-    let length = 0;
-    for (const reader = response.body?.getReader(); reader; ) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      clearTimeout(timer);
-      timer = setTimeout(giveUp, STALLED_MS);
-      length += value.length;
-      if (length > MAX_FILE_BYTES) throw new Unavailable(`they have more than ${MAX_FILE_BYTES} bytes`);
-      parts.push(value);
-    }
-    return joined(parts, length);
-  } finally {
-    clearTimeout(timer);
-    given.abort();
-  }
-}
-
-function joined(parts: Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  throw failure;
 }

@@ -56,6 +56,10 @@ export async function slotsWithProofs(coordinator: string): Promise<number[]> {
   } catch {
     // There is no such folder, or no file system.
   }
+  for (const [folder] of (await keys("proofs")) as RecordKey[]) {
+    const [, , origin, name = ""] = folder.split("/");
+    if (origin === folderName(coordinator)) slots.add(Number.parseInt(name, 10));
+  }
   return [...slots].filter((slot) => slot >= 0).sort((a, b) => a - b);
 }
 

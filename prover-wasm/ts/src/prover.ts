@@ -31,11 +31,21 @@ const RESTART_MS = [1_000, 60_000] as const;
 const CRASHES = 3;
 /** Milliseconds without a crash after which those before are forgotten. */
 const STEADY_MS = 300_000;
+/**
+ * Milliseconds after which workers are told to dial at once when the network may be back: browsers say so before anything
+ * can be reached.
+ */
+const NUDGES_MS = [0, 1_000, 3_000, 10_000];
 /** Pages of 64 KiB that shared memory begins with: more than the module's own data. It grows from there. */
 const INITIAL_PAGES = 256;
 const PAGES_PER_MIB = 16;
 const MIB = 2 ** 20;
 const KEY_BYTES = 32;
+/**
+ * Rows a second that are told before anything was measured: those of a slow phone. More would give a slow machine segments
+ * that end before it is done with them; less than it can do only makes the first ones short.
+ */
+const FIRST_SPEED = 5_000;
 /** Milliseconds between two notes of the speed, which the next run begins with. */
 const SPEED_MS = 30_000;
 
@@ -116,6 +126,7 @@ export class CrowdfoldProver extends EventTarget {
   /** Stops folding: what is folded is handed in, the rest given back. The workers stay, and deliver. */
   pause(): void {
     if (this.#phase !== "running" && this.#phase !== "starting") return;
+    this.#noteSpeed();
     this.#enter("paused");
     for (const member of this.#members) member.tell({ kind: "pause" });
   }
@@ -134,10 +145,10 @@ export class CrowdfoldProver extends EventTarget {
   async stop(): Promise<void> {
     if (this.#phase === "off" || this.#phase === "failed") return;
     const run = this.#run;
+    this.#noteSpeed();
     this.#enter("stopping");
     this.#clear();
     this.#started?.resolve();
-    await this.#arranging;
     await Promise.all(this.#members.map((member) => member.halt()));
     if (run === this.#run && this.#phase === "stopping") this.#end("off");
   }
@@ -260,6 +271,7 @@ export class CrowdfoldProver extends EventTarget {
   }
 
   #drop(member: Member): void {
+    if (!this.#members.includes(member)) return;
     this.#members = this.#members.filter((other) => other !== member);
     this.#earlier = addTotals(this.#earlier, member.totals);
     this.#refusals.delete(member);
@@ -355,8 +367,9 @@ export class CrowdfoldProver extends EventTarget {
       const restart = `it starts again in ${wait / 1_000} s`;
       this.#trouble({ kind: cause, text: `a worker failed (${text}): ${restart}`, slot: member.slot.number });
     }
+    const run = this.#run;
     this.#later(wait, () => {
-      this.#launch(member).catch((error: Error) => this.#fail(error.message));
+      this.#launch(member).catch((error: Error) => run === this.#run && this.#fail(error.message));
     });
   }
 
@@ -385,7 +398,7 @@ export class CrowdfoldProver extends EventTarget {
   /** The speed that an earlier run measured with this plan. */
   async #speed(plan: Plan): Promise<number> {
     const key = speedKey(plan);
-    return this.#speeds.get(key) ?? (await read<number>("speeds", key)) ?? 0;
+    return this.#speeds.get(key) ?? (await read<number>("speeds", key)) ?? FIRST_SPEED;
   }
 
   #noteSpeed(): void {
@@ -401,7 +414,9 @@ export class CrowdfoldProver extends EventTarget {
     const given = new AbortController();
     const { signal } = given;
     const nudge = () => {
-      for (const member of this.#members) member.tell({ kind: "nudge" });
+      for (const wait of NUDGES_MS) {
+        this.#later(wait, () => this.#members.forEach((member) => member.tell({ kind: "nudge" })));
+      }
       this.#changed();
     };
     addEventListener("online", nudge, { signal });
