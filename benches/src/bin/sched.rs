@@ -32,9 +32,9 @@ const FINISHED: u64 = 50_000;
 /// Every so many segments, a prover leaves and comes back.
 const CHURN: u64 = 20;
 /// What a segment takes, in milliseconds: so little that a prover is given ten.
-const TARGET_MS: u64 = 2_000;
+const TARGET_MS: u64 = 1_000;
 /// Segments that such a fleet finishes in a millisecond.
-const FINISHED_MS: f64 = 50.0;
+const FINISHED_MS: f64 = 100.0;
 
 /// A segment as a prover knows it.
 #[derive(Clone, Copy)]
