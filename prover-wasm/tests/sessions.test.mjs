@@ -256,13 +256,23 @@ describe("with a coordinator", () => {
       if (event.kind === "verdict") verdicts.push(event.verdict);
     });
     const seen = (what, check) => until(what, () => statuses.length > 0 && check(statuses.at(-1)) && statuses.at(-1));
-    return { driver, verdicts, statuses, seen };
+    /** Waits for the end, and says where it stands if that does not come. */
+    async function ended() {
+      let last;
+      const done = driver.done.then((status) => (last = status));
+      await Promise.race([done, until("the end of a session", () => last)]).catch((error) => {
+        driver.leave();
+        throw new Error(`${error.message}\n${JSON.stringify(statuses.at(-1))}`, { cause: error });
+      });
+      return last;
+    }
+    return { driver, verdicts, statuses, seen, ended };
   }
 
   /** Drives a session until it has folded so many steps, and waits for its end. */
   async function folded(steps, more) {
-    const { driver, verdicts } = started({ ...more, settings: { until: ({ totals }) => totals.foldedSteps >= steps } });
-    return { status: await driver.done, verdicts };
+    const { ended, verdicts } = started({ ...more, settings: { until: ({ totals }) => totals.foldedSteps >= steps } });
+    return { status: await ended(), verdicts };
   }
 
   /** Verdicts come before the news of them. */
