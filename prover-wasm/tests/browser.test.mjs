@@ -69,7 +69,7 @@ async function checkOnce({ job, tab }) {
   assert.deepEqual({ foldedSteps, creditedSteps, refused }, { foldedSteps: STEPS, creditedSteps: STEPS, refused: 0 });
 }
 
-/** That the workers of a page have done its job together. At its end two may fold the same, as nobody knows who will be done first. */
+/** That the workers of a page have done its job together. At its end two may fold the same: one will be done first. */
 async function checkShared({ job, tab }) {
   await coordinator.finished(job);
   const { creditedSteps, refused } = await tab.settled();
@@ -444,11 +444,12 @@ describe("storage", () => {
           return proofs.sort((a, b) => (a.upload < b.upload ? -1 : 1));
         };
         const store = await slot(3);
-        const calls = [store.keep(proof("a", 1)), store.keep(proof("b", 2)), store.forget("a"), store.keep(proof("c", 3))];
-        await Promise.all(calls);
+        const [a, b, c] = [proof("a", 1), proof("b", 2), proof("c", 3)];
+        await Promise.all([store.keep(a), store.keep(b), store.forget("a"), store.keep(c)]);
         const tooLong = { ...proof("d", 0), bytes: { length: 513 * 2 ** 20 } };
         const tooMuch = await store.keep(tooLong).then(String, ({ message }) => message);
-        const [kept, others] = [await list(await slot(3)), [await list(await slot(3, "cd")), await list(await slot(4))]];
+        const kept = await list(await slot(3));
+        const others = [await list(await slot(3, "cd")), await list(await slot(4))];
         const slots = await slotsWithProofs(coordinator);
         const now = Date.now();
         Date.now = () => now + 8 * 24 * 3_600_000;

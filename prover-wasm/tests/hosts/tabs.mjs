@@ -4,7 +4,7 @@ import { launch } from "./launch.mjs";
 import { PACKAGES, TESTS } from "./paths.mjs";
 import { serve } from "./server.mjs";
 
-/** Milliseconds that anything may take: what is waited for comes in seconds, and far later only if something is stuck. */
+/** Milliseconds that anything may take: what is waited for comes in seconds, far later only if something is stuck. */
 const PATIENCE_MS = 120_000;
 /** Who is paid. */
 export const PAYOUT = `0x${"5e".repeat(20)}`;

@@ -22,8 +22,8 @@ export function causeOfTrap(memory: WebAssembly.Memory | undefined): Cause {
 }
 
 /**
- * Lets the workers that are made from now on in this worker say on a channel what ended them. They are the threads of one
- * prover, and where one of them ends, the others wait for it for ever, this one among them: only the page can help.
+ * Lets the workers that are made from now on in this worker say on a channel what ended them. They are the threads of
+ * one prover, and where one of them ends, the others wait for it for ever, this one among them: only the page can help.
  */
 export function reportThreads(channel: string): void {
   const { Worker } = globalThis;

@@ -32,8 +32,8 @@ const CRASHES = 3;
 /** Milliseconds without a crash after which those before are forgotten. */
 const STEADY_MS = 300_000;
 /**
- * Milliseconds after which workers are told to dial at once when the network may be back: browsers say so before anything
- * can be reached.
+ * Milliseconds after which workers are told to dial at once when the network may be back: browsers say so before
+ * anything can be reached.
  */
 const NUDGES_MS = [0, 1_000, 3_000, 10_000];
 /** Pages of 64 KiB that shared memory begins with: more than the module's own data. It grows from there. */
@@ -42,8 +42,8 @@ const PAGES_PER_MIB = 16;
 const MIB = 2 ** 20;
 const KEY_BYTES = 32;
 /**
- * Rows a second that are told before anything was measured: those of a slow phone. More would give a slow machine segments
- * that end before it is done with them; less than it can do only makes the first ones short.
+ * Rows a second that are told before anything was measured: those of a slow phone. More would give a slow machine
+ * segments that end before it is done with them; less than it can do only makes the first ones short.
  */
 const FIRST_SPEED = 5_000;
 /** Milliseconds between two notes of the speed, which the next run begins with. */

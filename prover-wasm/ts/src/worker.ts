@@ -1,7 +1,7 @@
 // The worker of a prover in a page: one slot, one connection, one build of the prover. It does what the page says, and
 // tells it what happens; the page decides what becomes of a worker that fails.
 
-import { drive } from "./drive.js";
+import { drive, said } from "./drive.js";
 import type { Driver, DriveEvent, Host } from "./drive.js";
 import { causeOf, reportThreads } from "./faults.js";
 import type { FromWorker, Start, ToWorker } from "./messages.js";
@@ -12,8 +12,6 @@ import type { Status } from "./types.js";
 
 /** Milliseconds between two statuses that the page is told; the last one always comes. */
 const STATUS_MS = 100;
-/** Part of its memory that a worker keeps finished proofs in. */
-const HELD_PART = 4;
 
 /** What this file uses of its global scope, whose types can't be loaded beside those of pages. */
 interface Scope {
@@ -79,7 +77,6 @@ async function start(options: Start): Promise<void> {
     host: "tab" as const,
     threads,
     memoryBytes: options.memoryBytes,
-    heldBytes: Math.floor(options.memoryBytes / HELD_PART),
     rowsPerSecond: options.rowsPerSecond,
     cached: await cachedParameters(),
   };
@@ -126,5 +123,5 @@ function teller(): (event: DriveEvent) => void {
 
 /** The end of this worker: the page ends it. */
 function crashed(error: unknown): void {
-  scope.postMessage({ kind: "crashed", cause: causeOf(error, memory), text: String((error as Error)?.message ?? error) });
+  scope.postMessage({ kind: "crashed", cause: causeOf(error, memory), text: said(error) });
 }
