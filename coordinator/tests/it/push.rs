@@ -255,7 +255,7 @@ fn a_function_folds_a_job() {
     assert_eq!(nonces.len(), tasks.len(), "no nonce twice");
     assert_eq!(world.pushed("whole"), tasks.len() as u64);
     assert!(function.log.lock().expect("no test fails there").refused.is_empty());
-    assert_eq!(world.get("/v1/provers", None).json()["provers"].as_array().map(Vec::len), Some(1));
+    assert_eq!(world.get("/v1/provers", None).json().as_array().map(Vec::len), Some(1));
 }
 
 #[test]
@@ -299,13 +299,13 @@ fn bad_proofs_are_strikes() {
             until("its proof is refused", || world.refused("Proof") > 0);
             until("it is a strike", || {
                 let shown = world.get(&format!("/v1/provers/{key}"), None).json();
-                shown["suspended_until"].as_u64().is_some_and(|until| until > 0)
+                shown["suspended_until_ms"].is_u64()
             });
             assert_eq!(world.credit_of(key), 0);
-            // It is left alone for a minute.
+            // It is left alone for a minute: so long nothing comes.
             let tasks = bad.tasks().len();
             std::thread::sleep(Duration::from_secs(3));
-            assert_eq!((bad.tasks().len(), tasks), (tasks, 1));
+            assert_eq!(bad.tasks().len(), tasks);
         });
     }
 }
@@ -391,7 +391,7 @@ fn a_days_budget_is_kept_over_restarts() {
     let steps = |function: &Running| function.tasks().iter().map(|task| task.inputs.len()).sum::<usize>();
     until("two tasks are proved", || world.credit_of(key.of_function(&function.settings.url)) == 8 * entry().rows);
     world.restart();
-    until("it is back", || world.get("/v1/provers", None).json()["provers"].as_array().map(Vec::len) == Some(1));
+    until("it is back", || world.get("/v1/provers", None).json().as_array().map(Vec::len) == Some(1));
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(steps(&function), 8, "a third task does not fit into 11 steps");
     world.settings.push.functions[0].daily_steps = 12;
