@@ -38,11 +38,7 @@ impl SegmentContext {
     /// # Errors
     /// [`Error::Argument`] names the field that is wrong.
     pub(crate) fn read(&self) -> Result<Context, Error> {
-        let field = |name: &'static str| {
-            // Fails for what is no object, and when a getter throws.
-            Reflect::get(self, &name.into())
-                .map_err(|_| Error::Argument { what: "context", expected: "an object with readable fields" })
-        };
+        let field = |name| field("context", self, name);
         let text = |name| field(name).map(|value| value.as_string().unwrap_or_default());
         Ok(Context {
             job: Job {
@@ -56,11 +52,22 @@ impl SegmentContext {
 }
 
 fn chain_id(value: &JsValue) -> Result<u64, Error> {
-    let id = match value.as_f64() {
+    let expected = "a whole number below 2^64 (a bigint if beyond 2^53)";
+    whole(value).ok_or(Error::Argument { what: "chainId", expected })
+}
+
+/// A field of the argument `what`; undefined if it has none of that name.
+pub(crate) fn field(what: &'static str, object: &JsValue, name: &str) -> Result<JsValue, Error> {
+    // Fails for what is no object, and when a getter throws.
+    Reflect::get(object, &name.into()).map_err(|_| Error::Argument { what, expected: "an object with readable fields" })
+}
+
+/// A whole number below 2^64: a number that is exact, or a bigint.
+pub(crate) fn whole(value: &JsValue) -> Option<u64> {
+    match value.as_f64() {
         Some(number) => ((0.0..=MAX_SAFE_INTEGER).contains(&number) && number.fract() == 0.0).then_some(number as u64),
         None => u64::try_from(value.clone()).ok(),
-    };
-    id.ok_or(Error::Argument { what: "chainId", expected: "a whole number below 2^64 (a bigint if beyond 2^53)" })
+    }
 }
 
 /// Exactly `N` bytes in hexadecimal, with or without `0x`.
@@ -72,6 +79,18 @@ pub(crate) fn from_hex<const N: usize>(
     let mut bytes = [0; N];
     hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut bytes)
         .map_err(|_| Error::Argument { what, expected })?;
+    Ok(bytes)
+}
+
+/// Copies a byte array of exactly `N` bytes.
+pub(crate) fn array<const N: usize>(
+    what: &'static str,
+    expected: &'static str,
+    value: &JsValue,
+) -> Result<[u8; N], Error> {
+    let array = value.dyn_ref::<Uint8Array>().filter(|array| array.length() as usize == N);
+    let mut bytes = [0; N];
+    array.ok_or(Error::Argument { what, expected })?.copy_to(&mut bytes);
     Ok(bytes)
 }
 

@@ -15,7 +15,7 @@ export interface CrowdfoldError extends Error {
   name: "CrowdfoldError";
   /** What went wrong, for programs; `message` is for people. */
   kind:
-    | "UnknownProgram" | "ParameterDigest" | "Argument" | "Memory" | "Randomness" | "Finished"
+    | "UnknownProgram" | "ParameterDigest" | "Argument" | "Memory" | "Randomness" | "Finished" | "Unusable"
     | "Length" | "Decode" | "Limit" | "Parameters" | "Empty" | "Invalid" | "ParameterFile" | "Step" | "Fold";
 }
 "#;
@@ -52,6 +52,9 @@ pub enum Error {
     /// A segment that was finished before.
     #[error("the segment is finished: start another one")]
     Finished,
+    /// Parameters that are not those that a session asked for, or can't be used.
+    #[error("the parameters can't be used: {0}")]
+    Unusable(#[source] crowdfold_prover::Failure),
     /// What the folding scheme says.
     #[error(transparent)]
     Fold(#[from] fold::Error),
@@ -68,6 +71,7 @@ impl Error {
             Self::Memory(_) => "Memory",
             Self::Randomness(_) => "Randomness",
             Self::Finished => "Finished",
+            Self::Unusable(_) => "Unusable",
             Self::Fold(error) => match error {
                 fold::Error::Length { .. } => "Length",
                 fold::Error::Decode { .. } => "Decode",

@@ -4,17 +4,24 @@
 //! variant the page awaits the exported `initThreadPool` before it calls anything else: rayon settles on one thread for
 //! good if it is used first.
 //!
+//! [`Session`] is a prover at work for a coordinator; [`Prover`] and [`Segment`] prove what they are given, for tests,
+//! benches, and functions that a coordinator posts tasks to.
+//!
 //! Proving blocks the thread that calls, so in a page it belongs in a worker. Bad arguments never panic: they become
 //! JavaScript errors with a `kind` (see [`Error`]), and the object that was called stays usable.
 
 mod arguments;
 mod error;
+mod identity;
 mod prover;
 mod segment;
+mod session;
 
 pub use error::Error;
+pub use identity::{derive_identity, public_key};
 pub use prover::Prover;
 pub use segment::Segment;
+pub use session::Session;
 
 // The programs that this prover knows. To prove others too, name another set made with `crowdfold_programs::registry!`.
 use crowdfold_programs::Builtin as Programs;

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::segment::Segment;
 
 /// The largest parameter file that is read.
-const MAX_PARAMETER_BYTES: usize = 1 << 28;
+pub(crate) const MAX_PARAMETER_BYTES: usize = 1 << 28;
 /// Bytes of a parameter digest.
 const DIGEST_BYTES: usize = 32;
 
@@ -93,7 +93,7 @@ impl Prover {
 }
 
 /// A generator of random blinds, seeded by the host.
-fn rng() -> Result<ChaCha20Rng, Error> {
+pub(crate) fn rng() -> Result<ChaCha20Rng, Error> {
     let mut seed = [0; 32];
     #[expect(clippy::disallowed_methods, reason = "this shell is where the host's randomness enters")]
     getrandom::getrandom(&mut seed).map_err(Error::Randomness)?;

@@ -185,6 +185,15 @@ impl<E: Engine> Prover<E> {
         self.settle(now);
     }
 
+    /// Dials at once if it waits to: the network may be back.
+    pub fn dial_now(&mut self, now: Millis) {
+        self.speed.at(now);
+        if matches!(self.link, Link::Waiting(_)) {
+            self.link = Link::Waiting(now);
+        }
+        self.settle(now);
+    }
+
     /// Ends in order: as [`Self::pause`], then delivers what it has and says goodbye, until [`Link::Off`]. A host that
     /// can't wait just leaves; what it has stored can be delivered in another run.
     pub fn stop(&mut self, now: Millis) {

@@ -148,6 +148,23 @@ fn waits_grow_and_are_capped() {
 }
 
 #[test]
+fn a_wait_can_be_cut_short() {
+    let mut world = World::new();
+    world.reachable = false;
+    world.exchange();
+    assert!(matches!(world.prover.status().link, Link::Waiting(_)));
+    world.reachable = true;
+    world.exchange();
+    assert!(matches!(world.prover.status().link, Link::Waiting(_)));
+    world.prover.dial_now(world.now);
+    world.exchange();
+    assert!(matches!(world.prover.status().link, Link::Open(_)));
+    // Nobody dials twice.
+    world.prover.dial_now(world.now);
+    assert!(matches!(world.prover.status().link, Link::Open(_)));
+}
+
+#[test]
 fn a_goodbye_says_whether_to_come_back() {
     for (code, comes_back) in
         [(GoodbyeCode::Closing, true), (GoodbyeCode::Suspended, true), (GoodbyeCode::Replaced, false)]
