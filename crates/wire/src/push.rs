@@ -76,7 +76,7 @@ pub enum PushError {
         found: u16,
     },
     /// It is no task.
-    #[error("this is no task: {0}")]
+    #[error("this is no task")]
     Decode(#[from] DecodeError),
     /// It is of a coordinator that the function does not know.
     #[error("tasks of the coordinator {0} are not taken: `coordinator push key` prints the key to set up")]
