@@ -31,7 +31,7 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 # Build some WASM packages: `build-wasm threads wide`; without a name, those that the tests load.
 [no-exit-message]
 @build-wasm *variants:
-    scripts/setup.sh rust wasm
+    scripts/setup.sh rust wasm npm
     scripts/xtask wasm {{ if variants == "" { "--in-tests" } else { prepend("--variant=", variants) } }}
 
 # Build every WASM package of wasm-pack.toml and try each one.

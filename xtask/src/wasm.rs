@@ -1,5 +1,6 @@
 //! Builds the WASM packages described in `wasm-pack.toml`: cargo compiles the crate together with the standard library,
-//! wasm-bindgen's library writes the JavaScript around it, and the result is a folder that npm can publish.
+//! wasm-bindgen's library writes the JavaScript around it, and the result is a folder that npm can publish. Where the
+//! description asks for it, they are put together with TypeScript sources into one package.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -46,6 +47,7 @@ struct Config {
     crate_name: String,
     out_name: String,
     npm_name: String,
+    whole: Option<npm::Whole>,
     variant: BTreeMap<String, Variant>,
 }
 
@@ -86,6 +88,10 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         let wasm = config.package(root, name, variant, &module, options.names)?;
         println!("{name}: {} in {:.1} s", variant.output.display(), started.elapsed().as_secs_f64());
         sizes.push((name, wasm.len(), npm::gzip_size(&wasm)?));
+    }
+    if let Some(whole) = &config.whole {
+        let built = config.variant.iter().map(|(name, variant)| (name.as_str(), root.join(&variant.output)));
+        whole.assemble(root, &config.npm_name, built)?;
     }
     println!("{:<10} {:>12} {:>12}", "variant", "bytes", "gzip");
     for (name, raw, gzip) in sizes {
@@ -168,6 +174,8 @@ impl Config {
             .web(true)?
             .omit_default_module_path(false)
             .typescript(true)
+            // A host that goes on after a trap makes a new instance; one with threads makes a new worker.
+            .reset_state_function(!variant.shared_memory)
             .remove_name_section(!keep_names)
             .remove_producers_section(true);
         let mut output = bindgen.generate_output()?;

@@ -60,6 +60,24 @@ export function squarings(steps) {
   return JSON.stringify({ start: "0x3", inputs: Array.from({ length: steps }, (_, i) => element(i + 1)) });
 }
 
+/** Bytes of a job of the rollup: a batch of so many steps, each of three payments. The last slot is the batch's seal. */
+export async function payments(steps) {
+  const folder = await mkdtemp(join(tmpdir(), "crowdfold-payments-"));
+  const at = (name) => join(folder, name);
+  const rollup = (...args) => run("crowdfold-rollup", ...args);
+  const domain = ["--chain-id=31337", `--contract=0x${"0".repeat(40)}`];
+  try {
+    const transactions = 3 * steps - 1;
+    await rollup("workload", "--seed=1", "--accounts=1000", `--transactions=${transactions}`, ...domain, "--out", folder);
+    await rollup("genesis", "--accounts", at("genesis.json"), "--operator=0", ...domain, "--out", at("store"));
+    const files = ["--store", at("store"), "--transactions", at("transactions.json"), "--out", at("batch")];
+    await rollup("batch", "build", "--strict", ...files);
+    return await readFile(at("batch"));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
 /**
  * Starts a coordinator on a free port. The parameters of its program are made if they are not there.
  *

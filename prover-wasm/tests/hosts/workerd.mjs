@@ -1,55 +1,56 @@
-// Runs a package in workerd, the runtime of Cloudflare Workers.
+// Runs a Worker in workerd, the runtime of Cloudflare Workers.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 
-import { PACKAGES, ROOT, STEM, TESTS } from "./paths.mjs";
-
-const CONFIG = `
-using Workerd = import "/workerd/workerd.capnp";
-
-const config :Workerd.Config = (
-  services = [(name = "main", worker = .worker)],
-  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
-);
-
-const worker :Workerd.Worker = (
-  modules = [
-    (name = "edge.mjs", esModule = embed "edge.mjs"),
-    (name = "commands.mjs", esModule = embed "commands.mjs"),
-    (name = "prover.js", esModule = embed "prover.js"),
-    (name = "prover.wasm", wasm = embed "prover.wasm"),
-    (name = "prover.params", data = embed "prover.params"),
-  ],
-  compatibilityDate = "2026-11-01",
-);
-`;
+import { PACKAGES, ROOT, STEM, TEMPLATES, TESTS } from "./paths.mjs";
 
 // npm's package of the program itself. The `workerd` package around it can't be locked where a registry has only some of its
 // platforms, and its `bin` script doesn't pass signals on.
 const ARCH = process.arch === "x64" ? "64" : process.arch;
 const PROGRAM = fileURLToPath(new URL(`node_modules/@cloudflare/workerd-${process.platform}-${ARCH}/bin/workerd`, ROOT));
 
-/** Writes what workerd needs into a folder of its own: its configuration can only embed files that lie beside it. */
-async function lay(variant, parameters) {
-  const folder = await mkdtemp(join(tmpdir(), "crowdfold-workerd-"));
-  const files = {
-    "edge.mjs": new URL("hosts/edge.mjs", TESTS),
-    "commands.mjs": new URL("commands.mjs", TESTS),
-    "prover.js": new URL(`${variant}/${STEM}.js`, PACKAGES),
-    "prover.wasm": new URL(`${variant}/${STEM}_bg.wasm`, PACKAGES),
-    "prover.params": parameters,
-  };
-  const to = pathToFileURL(`${folder}/`);
-  await Promise.all(Object.entries(files).map(([name, from]) => copyFile(from, new URL(name, to))));
-  await writeFile(new URL("config.capnp", to), CONFIG);
-  return folder;
+const KINDS = { js: "esModule", mjs: "esModule", wasm: "wasm", params: "data" };
+
+/**
+ * The configuration of a Worker, whose modules lie beside it under their numbers.
+ *
+ * @param {string[]} modules names, the first one the Worker's own
+ * @param {Record<string, string>} bindings texts in its environment
+ */
+function config(modules, bindings) {
+  const text = JSON.stringify;
+  const module = (name, i) => `(name = ${text(name)}, ${KINDS[kindOf(name)]} = embed "${i}")`;
+  const binding = ([name, value]) => `(name = ${text(name)}, text = ${text(value)})`;
+  return `
+using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = .worker),
+    (name = "internet", network = (allow = ["public", "private"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+);
+
+const worker :Workerd.Worker = (
+  modules = [${modules.map(module).join(", ")}],
+  bindings = [${Object.entries(bindings).map(binding).join(", ")}],
+  compatibilityDate = "2026-11-01",
+);
+`;
+}
+
+/** A module's kind is that of its file; one without an ending is JavaScript. */
+function kindOf(name) {
+  const ending = /\.(\w+)$/.exec(name)?.[1] ?? "js";
+  return ending in KINDS ? ending : "js";
 }
 
 /** The port that workerd reports on its control pipe, once it listens. */
@@ -63,10 +64,18 @@ async function listening(child) {
   throw new Error(`workerd stopped before it listened:\n${errors.join("")}`);
 }
 
-/** Starts workerd with the package of `variant` and the parameters at the URL `parameters`, as a host. */
-export async function startWorkerd(variant, parameters) {
+/**
+ * Starts a Worker.
+ *
+ * @param {Record<string, URL>} modules file of each module, the Worker's own first
+ * @param {Record<string, string>} bindings texts in its environment
+ */
+async function startWorker(modules, bindings) {
   if (!existsSync(PROGRAM)) throw new Error(`no workerd at ${PROGRAM}: run \`./just setup\`, on Linux`);
-  const folder = await lay(variant, parameters);
+  // The configuration can only embed files that lie beside it.
+  const folder = await mkdtemp(join(tmpdir(), "crowdfold-workerd-"));
+  await Promise.all(Object.values(modules).map((from, i) => copyFile(from, join(folder, String(i)))));
+  await writeFile(join(folder, "config.capnp"), config(Object.keys(modules), bindings));
   const child = spawn(PROGRAM, ["serve", "--control-fd=3", "config.capnp"], {
     cwd: folder,
     stdio: ["ignore", "inherit", "pipe", "pipe"],
@@ -81,19 +90,51 @@ export async function startWorkerd(variant, parameters) {
     await rm(folder, { recursive: true });
   }
   try {
-    const port = await listening(child);
-    return {
-      async call(command, args) {
-        const body = JSON.stringify({ command, args });
-        const response = await fetch(`http://127.0.0.1:${port}/`, { method: "POST", body });
-        if (!response.ok) throw new Error(await response.text());
-        const isJson = response.headers.get("Content-Type")?.startsWith("application/json");
-        return isJson ? response.json() : new Uint8Array(await response.arrayBuffer());
-      },
-      close,
-    };
+    return { url: `http://127.0.0.1:${await listening(child)}`, close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** Starts workerd with the package of `variant` and the parameters at the URL `parameters`, as a host. */
+export async function startWorkerd(variant, parameters) {
+  const { url, close } = await startWorker(
+    {
+      "edge.mjs": new URL("hosts/edge.mjs", TESTS),
+      "commands.mjs": new URL("commands.mjs", TESTS),
+      "prover.js": new URL(`${variant}/${STEM}.js`, PACKAGES),
+      "prover.wasm": new URL(`${variant}/${STEM}_bg.wasm`, PACKAGES),
+      "prover.params": parameters,
+    },
+    {},
+  );
+  return {
+    async call(command, args) {
+      const response = await fetch(url, { method: "POST", body: JSON.stringify({ command, args }) });
+      if (!response.ok) throw new Error(await response.text());
+      const isJson = response.headers.get("Content-Type")?.startsWith("application/json");
+      return isJson ? response.json() : new Uint8Array(await response.arrayBuffer());
+    },
+    close,
+  };
+}
+
+/**
+ * Starts workerd with the template of a Worker and the whole package.
+ *
+ * @param {Record<string, string>} env the Worker's environment
+ */
+export async function startTemplate(env) {
+  const whole = new URL("prover/", PACKAGES);
+  const modules = { "worker.js": new URL("workerd/worker.js", TEMPLATES) };
+  // The name by which it is imported is resolved like a path.
+  modules["@crowdfold/prover/workerd"] = new URL("workerd.js", whole);
+  for (const name of await readdir(whole)) {
+    if (name.endsWith(".js")) modules[`@crowdfold/prover/${name}`] = new URL(name, whole);
+  }
+  for (const name of [`${STEM}.js`, `${STEM}_bg.wasm`]) {
+    modules[`@crowdfold/prover/wasm/edge/${name}`] = new URL(`wasm/edge/${name}`, whole);
+  }
+  return startWorker(modules, env);
 }
