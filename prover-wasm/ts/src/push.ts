@@ -1,19 +1,22 @@
 // Tasks that a coordinator posts: a handler of requests, the same in workerd, Deno and Node.
 
 import { download } from "./download.js";
+import { said } from "./drive.js";
 import { memoryStore } from "./push-stores.js";
 import type { PushStore } from "./push-stores.js";
 import type { CrowdfoldError } from "./types.js";
 
 type Build = typeof import("./wasm/single/crowdfold_prover.js");
 /** What a handler needs of a build of the prover. */
-export type PushWasm = Pick<Build, "Prover" | "PushTask">;
+export type PushWasm = Pick<Build, "Prover" | "PushTask" | "__wbg_reset_state">;
 type Prover = InstanceType<Build["Prover"]>;
 type PushTask = InstanceType<Build["PushTask"]>;
 
 /** Milliseconds in which steps are begun, unless it is said otherwise. */
 const BUDGET_MS = 20_000;
 const DAY_MS = 86_400_000;
+/** Milliseconds after which a task that did not end is taken for one that its host cut off. */
+const CUT_OFF_MS = 15 * 60_000;
 /** Seconds after which a coordinator may ask a function again that is folding something else. */
 const BUSY_S = 2;
 /** Seconds after which it may where something failed that may be better then. */
@@ -91,9 +94,10 @@ const STATUSES: Partial<Record<string, number>> = {
 };
 
 /**
- * Makes a handler of requests. It folds one task at a time; others are told to come again.
+ * Makes a handler of requests. It folds one task at a time; others are told to come again. After a trap it makes another
+ * instance of the prover, with which nothing else should be done where it is.
  *
- * @param load gives a build of the prover; asked again after that one has trapped, for another instance
+ * @param load gives a build of the prover, instantiated
  * @throws {RangeError} if the options can't be
  */
 export function createPushHandler(load: () => PushWasm | Promise<PushWasm>, options: PushOptions): PushHandler {
@@ -101,42 +105,71 @@ export function createPushHandler(load: () => PushWasm | Promise<PushWasm>, opti
   const { store = memoryStore(), cache = cacheStorage(), note = () => {} } = options;
   const urls = new Map(options.coordinators.map(({ key, url }) => [plain(key), origin(url)]));
   const gate = { keys: [...urls.keys()], audience: options.audience, payout: options.payout };
-  let wasm: PushWasm | undefined;
   let loaded: { id: string; prover: Prover } | undefined;
-  let isBusy = false;
+  /** When the task under way began: there is memory for one. */
+  let busySince: number | undefined;
 
   return async (request) => {
-    let task: PushTask | undefined;
     try {
-      const body = await read(request, wasm);
-      wasm ??= await load();
-      task = opened(wasm, body);
-      // Before anything is remembered of it, so that it may come again.
-      if (isBusy) throw new Refusal(503, "busy", "another task is being folded", BUSY_S);
-      isBusy = true;
-      try {
-        return await take(wasm, task, request.signal);
-      } finally {
-        isBusy = false;
-      }
+      if (request.method !== "POST") throw new Refusal(405, "method", "tasks are posted here");
+      // Before anything is done for whoever it is, and again when all of it is here.
+      checkIdle();
+      const wasm = await ready();
+      const body = await read(request, wasm.PushTask.maxBytes());
+      checkIdle();
+      return await inTurn(wasm, body, request.signal);
     } catch (error) {
       return answer(error);
-    } finally {
-      // After a trap nothing of the module may be called, and nothing is left of it.
-      if (wasm) task?.free();
     }
   };
 
+  function checkIdle(): void {
+    if (busySince !== undefined && Date.now() - busySince < CUT_OFF_MS) {
+      throw new Refusal(503, "busy", "another task is being folded", BUSY_S);
+    }
+  }
+
+  async function ready(): Promise<PushWasm> {
+    try {
+      return await load();
+    } catch (error) {
+      throw failed(error);
+    }
+  }
+
+  /** Folds a task while no other is folded. */
+  async function inTurn(wasm: PushWasm, body: Uint8Array, signal: AbortSignal | undefined): Promise<Response> {
+    const began = (busySince = Date.now());
+    try {
+      const task = opened(wasm, body);
+      return await freed(task, () => take(wasm, task, signal));
+    } catch (error) {
+      if (!isTrap(error)) throw error;
+      // So ends, among others, what has used up the memory. Another instance is as good as new.
+      wasm.__wbg_reset_state();
+      loaded = undefined;
+      throw failed(error);
+    } finally {
+      if (busySince === began) busySince = undefined;
+    }
+  }
+
+  function failed(error: unknown): Refusal {
+    note(`the prover failed: ${said(error)}`);
+    return new Refusal(503, "failed", "the prover failed", RETRY_S);
+  }
+
   /** Reads the body of a request, and no more of it than a task can have. */
-  async function read(request: Request, wasm: PushWasm | undefined): Promise<Uint8Array> {
-    if (request.method !== "POST") throw new Refusal(405, "method", "tasks are posted here");
-    const most = wasm?.PushTask.maxBytes() ?? MAX_BYTES;
+  async function read(request: Request, most: number): Promise<Uint8Array> {
     const tooLong = () => new Refusal(413, "size", `a task has at most ${most} bytes`);
     if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLong();
     const parts: Uint8Array[] = [];
     let length = 0;
-    for (const reader = request.body?.getReader(); reader; ) {
-      const { done, value } = await reader.read();
+    const reader = request.body?.getReader();
+    while (reader) {
+      const { done, value } = await reader.read().catch((error) => {
+        throw new Refusal(400, "body", `the task broke off: ${said(error)}`);
+      });
       if (done) break;
       length += value.length;
       if (length > most) {
@@ -177,9 +210,9 @@ export function createPushHandler(load: () => PushWasm | Promise<PushWasm>, opti
     }
     let folded = 0;
     try {
-      const prover = await ready(wasm, task);
+      const prover = await proverOf(wasm, task);
       const segment = task.segment(prover);
-      try {
+      return await freed(segment, async () => {
         const hasTime = clock(began, options.budgetMs ?? BUDGET_MS);
         // Others have their turn between two steps. In a Worker the clock goes on only then.
         for (let left = granted; left > 0 && hasTime(folded); left -= 1) {
@@ -196,9 +229,7 @@ export function createPushHandler(load: () => PushWasm | Promise<PushWasm>, opti
         }
         const proof = segment.finish() as Uint8Array<ArrayBuffer>;
         return new Response(proof, { headers: { "content-type": OCTETS, "crowdfold-steps": String(folded) } });
-      } finally {
-        if (loaded) segment.free();
-      }
+      });
     } finally {
       const unused = granted - folded;
       if (unused > 0) {
@@ -209,7 +240,7 @@ export function createPushHandler(load: () => PushWasm | Promise<PushWasm>, opti
   }
 
   /** The prover with the parameters of a task: the one at hand, else from the cache, else from the coordinator. */
-  async function ready(wasm: PushWasm, task: PushTask): Promise<Prover> {
+  async function proverOf(wasm: PushWasm, task: PushTask): Promise<Prover> {
     const id = task.parameters;
     if (loaded?.id === id) return loaded.prover;
     // There is no memory for two.
@@ -240,27 +271,32 @@ export function createPushHandler(load: () => PushWasm | Promise<PushWasm>, opti
   }
 
   function answer(error: unknown): Response {
-    let refusal: Refusal;
-    if (error instanceof Refusal) {
-      refusal = error;
-    } else if (ours(error)) {
-      const isHere = error.kind === "Memory" || error.kind === "Randomness";
-      refusal = new Refusal(isHere ? 503 : 422, error.kind.toLowerCase(), error.message, isHere ? RETRY_S : undefined);
-    } else {
-      // It has trapped, as it does when its memory is used up: another instance is as good as new.
-      note(`the prover failed: ${said(error)}`);
-      wasm = loaded = undefined;
-      refusal = new Refusal(503, "failed", "the prover failed", RETRY_S);
-    }
-    const { status, code, message, retryS } = refusal;
-    const headers: Record<string, string> = { ...(status === 405 && { allow: "POST" }) };
+    const { status, code, message, retryS } = error instanceof Refusal ? error : refusal(error);
+    const headers: Record<string, string> = status === 405 ? { allow: "POST" } : {};
     if (retryS !== undefined) headers["retry-after"] = String(retryS);
     return Response.json({ error: code, message }, { status, headers });
   }
+
+  /** What an error means that is of no rule here. */
+  function refusal(error: unknown): Refusal {
+    if (!ours(error)) return failed(error);
+    const isHere = error.kind === "Memory" || error.kind === "Randomness";
+    return new Refusal(isHere ? 503 : 422, error.kind.toLowerCase(), error.message, isHere ? RETRY_S : undefined);
+  }
 }
 
-/** Bytes of a task, at most, before the module is there to say it. */
-const MAX_BYTES = 2 ** 23;
+/** Does something with an object of the module, which is freed after it; not after a trap, when nothing may be called. */
+async function freed<T>(object: { free(): void }, act: () => Promise<T>): Promise<T> {
+  let isWhole = true;
+  try {
+    return await act();
+  } catch (error) {
+    isWhole = !isTrap(error);
+    throw error;
+  } finally {
+    if (isWhole) object.free();
+  }
+}
 
 function check({ coordinators, audience, dailySteps, budgetMs = 1, stepsPerTask = 1 }: PushOptions): void {
   const bad =
@@ -317,8 +353,8 @@ function cacheStorage(): PushCache | undefined {
   };
 }
 
-/** What an error says. */
-const said = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+/** Whether an error is nobody's answer, but the end of an instance. */
+const isTrap = (error: unknown) => !(error instanceof Refusal) && !ours(error);
 
 /** Whether an error is an answer of the module, and not the end of it. */
 const ours = (error: unknown): error is CrowdfoldError => error instanceof Error && error.name === "CrowdfoldError";
