@@ -5,12 +5,11 @@ import { said } from "./drive.js";
 import { memoryStore } from "./push-stores.js";
 import type { PushStore } from "./push-stores.js";
 import type { CrowdfoldError } from "./types.js";
+import type { Prover, PushTask } from "./wasm/single/crowdfold_prover.js";
 
 type Build = typeof import("./wasm/single/crowdfold_prover.js");
 /** What a handler needs of a build of the prover. */
 export type PushWasm = Pick<Build, "Prover" | "PushTask" | "__wbg_reset_state">;
-type Prover = InstanceType<Build["Prover"]>;
-type PushTask = InstanceType<Build["PushTask"]>;
 
 /** Milliseconds in which steps are begun, unless it is said otherwise. */
 const BUDGET_MS = 20_000;
@@ -242,7 +241,7 @@ export function createPushHandler(load: () => PushWasm | Promise<PushWasm>, opti
   /** The prover with the parameters of a task: the one at hand, else from the cache, else from the coordinator. */
   async function proverOf(wasm: PushWasm, task: PushTask): Promise<Prover> {
     const id = task.parameters;
-    if (loaded?.id === id) return loaded.prover;
+    if (loaded && loaded.id === id) return loaded.prover;
     // There is no memory for two.
     loaded?.prover.free();
     loaded = undefined;
