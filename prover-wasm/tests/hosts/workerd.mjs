@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { copyFile, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -32,7 +32,8 @@ function config(modules, bindings, { port = 0, ledger = false }) {
   if (ledger) all.push(`(name = "LEDGER", durableObjectNamespace = "PushLedger")`);
   const objects = `
   durableObjectNamespaces = [(className = "PushLedger", uniqueKey = "crowdfold-push-ledger")],
-  durableObjectStorage = (inMemory = void),`;
+  durableObjectStorage = (localDisk = "objects"),`;
+  const disk = `(name = "objects", disk = (path = "objects", writable = true)),`;
   return `
 using Workerd = import "/workerd/workerd.capnp";
 
@@ -40,6 +41,7 @@ const config :Workerd.Config = (
   services = [
     (name = "main", worker = .worker),
     (name = "internet", network = (allow = ["public", "private"])),
+    ${ledger ? disk : ""}
   ],
   sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
 );
@@ -81,6 +83,7 @@ async function startWorker(modules, bindings, options = {}) {
   // The configuration can only embed files that lie beside it.
   const folder = await mkdtemp(join(tmpdir(), "crowdfold-workerd-"));
   await Promise.all(Object.values(modules).map((from, i) => copyFile(from, join(folder, String(i)))));
+  await mkdir(join(folder, "objects"));
   await writeFile(join(folder, "config.capnp"), config(Object.keys(modules), bindings, options));
   const child = spawn(PROGRAM, ["serve", "--control-fd=3", "config.capnp"], {
     cwd: folder,

@@ -111,21 +111,20 @@ export function createPushHandler(load: () => PushWasm | Promise<PushWasm>, opti
   return async (request) => {
     try {
       if (request.method !== "POST") throw new Refusal(405, "method", "tasks are posted here");
-      // Before anything is done for whoever it is, and again when all of it is here.
-      checkIdle();
       const wasm = await ready();
-      const body = await read(request, wasm.PushTask.maxBytes());
-      checkIdle();
+      // All is read in any case, because some see no answer before they have sent it; but it is not kept for nothing.
+      const wasIdle = isIdle();
+      const body = await read(request, wasm.PushTask.maxBytes(), wasIdle);
+      // Before anything is remembered of the task, so that it may come again.
+      if (!wasIdle || !isIdle()) throw new Refusal(503, "busy", "another task is being folded", BUSY_S);
       return await inTurn(wasm, body, request.signal);
     } catch (error) {
       return answer(error);
     }
   };
 
-  function checkIdle(): void {
-    if (busySince !== undefined && Date.now() - busySince < CUT_OFF_MS) {
-      throw new Refusal(503, "busy", "another task is being folded", BUSY_S);
-    }
+  function isIdle(): boolean {
+    return busySince === undefined || Date.now() - busySince >= CUT_OFF_MS;
   }
 
   async function ready(): Promise<PushWasm> {
@@ -159,7 +158,7 @@ export function createPushHandler(load: () => PushWasm | Promise<PushWasm>, opti
   }
 
   /** Reads the body of a request, and no more of it than a task can have. */
-  async function read(request: Request, most: number): Promise<Uint8Array> {
+  async function read(request: Request, most: number, keeps: boolean): Promise<Uint8Array> {
     const tooLong = () => new Refusal(413, "size", `a task has at most ${most} bytes`);
     if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLong();
     const parts: Uint8Array[] = [];
@@ -175,9 +174,9 @@ export function createPushHandler(load: () => PushWasm | Promise<PushWasm>, opti
         await reader.cancel().catch(() => {});
         throw tooLong();
       }
-      parts.push(value);
+      if (keeps) parts.push(value);
     }
-    const whole = new Uint8Array(length);
+    const whole = new Uint8Array(keeps ? length : 0);
     parts.reduce((at, part) => (whole.set(part, at), at + part.length), 0);
     return whole;
   }
@@ -241,7 +240,7 @@ export function createPushHandler(load: () => PushWasm | Promise<PushWasm>, opti
   /** The prover with the parameters of a task: the one at hand, else from the cache, else from the coordinator. */
   async function proverOf(wasm: PushWasm, task: PushTask): Promise<Prover> {
     const id = task.parameters;
-    if (loaded && loaded.id === id) return loaded.prover;
+    if (loaded && loaded.id === id && loaded.prover.program === task.program) return loaded.prover;
     // There is no memory for two.
     loaded?.prover.free();
     loaded = undefined;
