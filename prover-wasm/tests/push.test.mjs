@@ -180,7 +180,8 @@ describe("a handler", () => {
   };
   /** A handler that takes the tasks of the test's key too. */
   const open = (more = {}) => {
-    const both = [{ key, url: coordinator.url }, { key: `0x${ourKey.toString("hex").toUpperCase()}`, url: coordinator.url }];
+    const { url } = coordinator;
+    const both = [{ key, url }, { key: `0x${ourKey.toString("hex").toUpperCase()}`, url }];
     return handler({ coordinators: both, ...more });
   };
 
@@ -190,6 +191,7 @@ describe("a handler", () => {
 
   test("refuses what was not signed, or not for it, or not now", async () => {
     const now = Math.floor(Date.now() / 1_000);
+    const none = Buffer.concat([Buffer.from([1, 0, 0, 0]), long(Buffer.alloc(5))]);
     const flipped = (at) => task.with(at < 0 ? task.length + at : at, task.at(at) ^ 1);
     const cases = [
       ["nothing", new Uint8Array(), 400, "decode"],
@@ -210,7 +212,7 @@ describe("a handler", () => {
       ["a program that nobody has", await again({ program: long(Buffer.from("cubes/1")) }), 422, "unknownprogram"],
       ["a state that is none", await again({ start: long(Buffer.alloc(31)) }), 422, "length"],
       ["a state beyond the modulus", await again({ start: long(Buffer.alloc(32, 255)) }), 422, "decode"],
-      ["inputs that are none", await again({ inputs: Buffer.concat([Buffer.from([1, 0, 0, 0]), long(Buffer.alloc(5))]) }), 422, "length"],
+      ["inputs that are none", await again({ inputs: none }), 422, "length"],
     ];
     // One after another: each is another kind, and none may leave anything behind.
     const store = memoryStore();

@@ -79,7 +79,8 @@ export async function runOnce(options: NodeOptions): Promise<Pulled> {
 }
 
 /**
- * Makes a handler of requests, by which coordinators post tasks. Use it beside `runOnce` in no process that does both at once.
+ * Makes a handler of requests, by which coordinators post tasks. What `runOnce` folds in the same process ends too
+ * if a task traps.
  *
  * @throws {RangeError} if the options can't be
  */

@@ -18,8 +18,8 @@ export interface PushClaim {
 /** Remembers tasks and the day's budget. */
 export interface PushStore {
   /**
-   * Says whether a task was seen before; if not, remembers it and takes its steps out of the day's budget, in one. Gives
-   * how many steps it may fold: all, what is left, or 0, and then it was not remembered.
+   * Says whether a task was seen before; if not, remembers it and takes its steps out of the day's budget, in one.
+   * Gives how many steps it may fold: all, what is left, or 0, and then it was not remembered.
    */
   claim(claim: PushClaim): Promise<number | "seen">;
   /** Puts steps back that were not folded. */
@@ -221,13 +221,14 @@ const LEAST_TTL_S = 60;
 /**
  * Remembers in Cloudflare Workers KV, which costs less than a Durable Object and promises less.
  *
- * What is written is seen elsewhere after a minute or so, and requests that come at once do not see each other's: a task
- * that somebody posts again may be folded again, in each place once, and the budget may be exceeded by what is folded at
- * once. Nobody is paid twice for it; what is lost is time of the processor.
+ * What is written is seen elsewhere after a minute or so, and requests that come at once do not see each other's: a
+ * task that somebody posts again may be folded again, in each place once, and the budget may be exceeded by what is
+ * folded at once. Nobody is paid twice for it; what is lost is time of the processor.
  */
 export function workersKvStore(kv: WorkersKv): PushStore {
   const budgetOf = (day: number) => `crowdfold:push:budget:${day}`;
-  const put = (day: number, used: number) => kv.put(budgetOf(day), String(used), { expirationTtl: (2 * DAY_MS) / 1_000 });
+  const expirationTtl = (2 * DAY_MS) / 1_000;
+  const put = (day: number, used: number) => kv.put(budgetOf(day), String(used), { expirationTtl });
   const used = async (day: number) => Number((await kv.get(budgetOf(day))) ?? 0);
   return {
     async claim(claim) {

@@ -41,11 +41,11 @@ export interface PushOptions {
   /** Steps that it folds in a day of UTC, at most. */
   dailySteps: number;
   /**
-   * Milliseconds from the request after which no step is begun; 20 000 by default. One that would end later is not begun
-   * either, but for the first.
+   * Milliseconds from the request after which no step is begun; 20 000 by default. One that would end later is not
+   * begun either, but for the first.
    */
   budgetMs?: number;
-  /** Steps that it folds of a task, at most, where a host limits the time of the processor, which can't be measured there. */
+  /** Steps that it folds of a task, at most, where a host limits the processor's time, which can't be measured there. */
   stepsPerTask?: number;
   /** What remembers tasks and the day's budget; the memory of this process by default. */
   store?: PushStore;
@@ -93,8 +93,8 @@ const STATUSES: Partial<Record<string, number>> = {
 };
 
 /**
- * Makes a handler of requests. It folds one task at a time; others are told to come again. After a trap it makes another
- * instance of the prover, with which nothing else should be done where it is.
+ * Makes a handler of requests. It folds one task at a time; others are told to come again. After a trap it makes
+ * another instance of the prover, which ends whatever else is done with it.
  *
  * @param load gives a build of the prover, instantiated
  * @throws {RangeError} if the options can't be
@@ -283,7 +283,7 @@ export function createPushHandler(load: () => PushWasm | Promise<PushWasm>, opti
   }
 }
 
-/** Does something with an object of the module, which is freed after it; not after a trap, when nothing may be called. */
+/** Does something with an object of the module, which is freed then; not after a trap, when nothing may be called. */
 async function freed<T>(object: { free(): void }, act: () => Promise<T>): Promise<T> {
   let isWhole = true;
   try {
