@@ -45,7 +45,7 @@ export interface PushOptions {
    * begun either, but for the first.
    */
   budgetMs?: number;
-  /** Steps that it folds of a task, at most, where a host limits the processor's time, which can't be measured there. */
+  /** Steps that it folds of a task, at most, where a host limits the processor's time and hides it. */
   stepsPerTask?: number;
   /** What remembers tasks and the day's budget; the memory of this process by default. */
   store?: PushStore;

@@ -80,8 +80,8 @@ function host(): Host {
 }
 
 /**
- * Makes a handler of requests, by which coordinators post tasks. Do not fold with `runOnce` in the same isolate: there is
- * memory for one.
+ * Makes a handler of requests, by which coordinators post tasks. Do not fold with `runOnce` in the same isolate:
+ * there is memory for one.
  *
  * @throws {RangeError} if the options can't be
  */
