@@ -121,6 +121,13 @@ pub struct Decision {
     pub decision: &'static str,
 }
 
+/// A label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Pushed {
+    /// `whole`, `part`, `refused`, `busy`, `late`, `failed` or `cancelled`.
+    pub outcome: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Build {
     version: &'static str,
@@ -153,6 +160,8 @@ pub struct Metrics {
     pub steps_verified: Counter,
     /// Merges that were made.
     pub merges: Family<Place, Counter>,
+    /// Tasks that were posted to functions, by what came of them.
+    pub pushes: Family<Pushed, Counter>,
     /// Of one native merge, with its verification.
     pub merge_seconds: Histogram,
     /// Of one batch of verifications.
@@ -214,6 +223,7 @@ impl Metrics {
             proofs: Family::default(),
             steps_verified: Counter::default(),
             merges: Family::default(),
+            pushes: Family::default(),
             merge_seconds: seconds(),
             verify_seconds: seconds(),
             commit_seconds: seconds(),
@@ -247,6 +257,7 @@ impl Metrics {
         registry.register("proofs", "Proofs by verdict", self.proofs.clone());
         registry.register("steps_verified", "Steps whose proofs count", self.steps_verified.clone());
         registry.register("merges", "Merges that were made", self.merges.clone());
+        registry.register("pushes", "Tasks that were posted to functions, by outcome", self.pushes.clone());
         registry.register("merge_seconds", "A native merge with its verification", self.merge_seconds.clone());
         registry.register("verify_seconds", "A batch of verifications", self.verify_seconds.clone());
         registry.register("commit_seconds", "A write of records", self.commit_seconds.clone());

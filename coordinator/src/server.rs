@@ -18,6 +18,7 @@ use crate::jobs::{Batches, Jobs};
 use crate::keeper::Keeper;
 use crate::listen;
 use crate::metrics::Metrics;
+use crate::push::{self, KeyError, PushKey};
 use crate::sequencer::{self, Folding, Sequencer, SequencerError, Service};
 use crate::settings::{BadSetting, Settings};
 use crate::store::{self, Storage, Store as _, StoreError};
@@ -38,6 +39,9 @@ pub enum ServerError {
     /// Its sequencer's program.
     #[error("the sequencer needs parameters of the program `{0}`: make them, or turn it off")]
     Program(String),
+    /// The key with which it signs tasks for functions.
+    #[error("the key of posted tasks: {0}")]
+    Key(#[from] KeyError),
     /// Its jobs.
     #[error(transparent)]
     Hub(#[from] HubError),
@@ -66,6 +70,8 @@ pub struct Server {
     keeper: JoinHandle<()>,
     /// It goes on for ever where there is no sequencer.
     sequencing: JoinHandle<Result<(), SequencerError>>,
+    /// It goes on for ever, whatever functions do.
+    pushing: JoinHandle<()>,
 }
 
 impl Server {
@@ -128,12 +134,17 @@ impl Server {
             clock,
         };
         let keeper = tokio::spawn(keeper.run());
+        let functions = settings.push.functions.clone();
+        let pushing = match functions.is_empty() {
+            true => tokio::spawn(std::future::pending()),
+            false => tokio::spawn(push::run(Arc::clone(&gateway), functions, PushKey::open(&settings.server.data)?)),
+        };
         let (limiter, room) = (Limiter::new(&settings.requests), Room::new(&settings));
         let (requests, settings) = (settings.requests.clone(), Arc::new(settings));
         let counts = metrics.clone();
         let app = App { gateway, jobs, sequencer, catalog, view, bus, pace, metrics, settings, limiter, room };
         let http = tokio::spawn(listen::serve(listener, http::app(app), requests, counts));
-        Ok(Self { address, storage, hub, http, keeper, sequencing })
+        Ok(Self { address, storage, hub, http, keeper, sequencing, pushing })
     }
 
     /// Runs until a part of it fails.
@@ -147,6 +158,7 @@ impl Server {
             http = self.http => http.map_err(part),
             keeper = self.keeper => keeper.map_err(part),
             sequencing = self.sequencing => Ok(sequencing.map_err(part)??),
+            pushing = self.pushing => pushing.map_err(part),
         }
     }
 
@@ -156,8 +168,9 @@ impl Server {
         self.hub.abort();
         self.keeper.abort();
         self.sequencing.abort();
+        self.pushing.abort();
         // All have ended once these return; that they were aborted is what was wanted.
-        _ = (self.http.await, self.hub.await, self.keeper.await, self.sequencing.await);
+        _ = (self.http.await, self.hub.await, self.keeper.await, self.sequencing.await, self.pushing.await);
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 use tracing_subscriber::EnvFilter;
 
+use crate::push;
 use crate::sequencer;
 use crate::store::Retention;
 
@@ -34,6 +35,8 @@ pub struct Settings {
     pub retention: RetentionSettings,
     /// The sequencer of the rollup.
     pub sequencer: sequencer::Settings,
+    /// Functions to which tasks are posted.
+    pub push: push::Settings,
     /// What it says about itself.
     pub logs: LogSettings,
 }
@@ -277,6 +280,14 @@ pub struct BadSetting {
     pub expected: &'static str,
 }
 
+impl BadSetting {
+    /// The first of these, each with what it could be and whether it is, that is not.
+    pub(crate) fn first<const N: usize>(bounds: [(&'static str, &'static str, bool); N]) -> Result<(), Self> {
+        let bad = bounds.into_iter().find(|(_, _, is_good)| !is_good);
+        bad.map_or(Ok(()), |(setting, expected, _)| Err(Self { setting, expected }))
+    }
+}
+
 impl Settings {
     /// The folder for backups.
     pub fn backups(&self) -> PathBuf {
@@ -293,7 +304,7 @@ impl Settings {
     /// [`BadSetting`] with the first that is not.
     pub fn check(&self) -> Result<(), BadSetting> {
         let requests = &self.requests;
-        let bounds = [
+        BadSetting::first([
             ("scheduler.target_s", "from 1 to 3600", (1..=3600).contains(&self.scheduler.target_s)),
             ("scheduler.min_steps", "at least 1", self.scheduler.min_steps > 0),
             ("requests.burst", "at least 1", requests.burst > 0),
@@ -308,9 +319,8 @@ impl Settings {
             ("retention.upload_hours", "at least 1", self.retention.upload_hours > 0),
             ("retention.every_minutes", "at least 1", self.retention.every_minutes > 0),
             ("logs.filter", "levels as `info,sqlx=warn`", EnvFilter::try_new(&self.logs.filter).is_ok()),
-        ];
-        let bad = bounds.into_iter().find(|(_, _, is_good)| !is_good);
-        bad.map_or(Ok(()), |(setting, expected, _)| Err(BadSetting { setting, expected }))
+        ])?;
+        self.push.check(self.scheduler.min_steps)
     }
 }
 
@@ -411,15 +421,15 @@ pub fn address(text: &str) -> Result<Address, String> {
     Ok(Address(bytes))
 }
 
-mod hex_address {
+pub(crate) mod hex_address {
     use crowdfold_fold::Address;
     use serde::{Deserialize as _, Deserializer, Serializer, de};
 
-    pub(super) fn serialize<S: Serializer>(address: &Address, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(address: &Address, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&format!("0x{}", hex::encode(address.0)))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Address, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Address, D::Error> {
         super::address(&String::deserialize(from)?).map_err(de::Error::custom)
     }
 }

@@ -32,7 +32,7 @@ use crate::chance;
 use crate::hub::{Answer, Clock, Command, LinkId, LiveJob, Offered, ToLink, range};
 use crate::listen::Counted;
 use crate::metrics::{Metrics, Refusal};
-use crate::store::{Seen, Storage, Store as _, StoreError, UploadKey};
+use crate::store::{Prover, Seen, Storage, Store as _, StoreError, StoredProof, UploadKey};
 
 pub use register::Register;
 
@@ -93,9 +93,45 @@ impl HandingIn {
     }
 }
 
+impl Gateway {
+    /// A number for a connection.
+    pub(crate) fn link(&self) -> LinkId {
+        LinkId(self.links.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Tells the hub.
+    pub(crate) async fn tell(&self, command: Command) -> Result<(), Broken> {
+        self.hub.send(command).await.map_err(|_| Broken::Stopping)
+    }
+
+    /// Hands in a proof of which all bytes are stored, and waits until it is on record. False if it is another prover's.
+    pub(crate) async fn hand_in(
+        &self,
+        link: LinkId,
+        prover: ProverId,
+        offered: Offered,
+        stored: StoredProof,
+    ) -> Result<bool, Broken> {
+        let _turn = self.handing_in.turn(offered.proof).await;
+        if self.storage.store.proof(offered.proof).await?.is_some_and(|known| known.prover != prover) {
+            return Ok(false);
+        }
+        let (written, answered) = oneshot::channel();
+        self.tell(Command::Uploaded(link, offered, stored, written)).await?;
+        answered.await.map_err(|_| Broken::Stopping)?;
+        Ok(true)
+    }
+}
+
+/// Bad proofs of a prover that joins which the scheduler is to know of.
+pub(crate) fn strikes(prover: &Prover, now: crowdfold_sched::Millis) -> u32 {
+    let is_recent = now.since(prover.suspended_until) <= crowdfold_sched::limits::OFFENCE_MS;
+    if is_recent { prover.strikes } else { 0 }
+}
+
 /// Why a connection ends that is not the protocol's business.
 #[derive(Debug, thiserror::Error)]
-enum Broken {
+pub(crate) enum Broken {
     #[error("the socket: {0}")]
     Socket(#[from] axum::Error),
     #[error("frames were not taken for {MAX_QUEUE_AGE_MS} ms")]
@@ -120,13 +156,13 @@ pub struct Unspoken;
 
 /// How often something was tried that found no room, and how long to wait for it.
 #[derive(Debug)]
-struct Tries {
+pub(crate) struct Tries {
     count: u32,
     wait: Duration,
 }
 
 impl Tries {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { count: 0, wait: ROOM_WAIT }
     }
 
@@ -134,7 +170,7 @@ impl Tries {
     ///
     /// # Errors
     /// Any other error.
-    async fn again(&mut self, error: StoreError) -> Result<bool, StoreError> {
+    pub(crate) async fn again(&mut self, error: StoreError) -> Result<bool, StoreError> {
         let StoreError::Full { what } = error else { return Err(error) };
         self.count += 1;
         if self.count >= ROOM_TRIES {
@@ -211,7 +247,7 @@ fn no_frame(error: axum::Error) -> Result<(GoodbyeCode, String), axum::Error> {
 
 /// Serves a connection until it ends.
 async fn serve(socket: WebSocket, gateway: Arc<Gateway>) {
-    let link = LinkId(gateway.links.fetch_add(1, Ordering::Relaxed));
+    let link = gateway.link();
     let nonce = match chance::bytes() {
         Ok(nonce) => nonce,
         Err(error) => {
@@ -296,7 +332,7 @@ impl Connection {
     }
 
     async fn tell(&self, command: Command) -> Result<(), Broken> {
-        self.gateway.hub.send(command).await.map_err(|_| Broken::Stopping)
+        self.gateway.tell(command).await
     }
 
     async fn frame(&mut self, frame: &[u8]) -> Result<(), Broken> {
@@ -363,9 +399,8 @@ impl Connection {
         let said = &hello.capabilities;
         let speed = Speed(if said.rows_per_second == 0 { FIRST_SPEED } else { said.rows_per_second });
         let memory = crowdfold_sched::Bytes(said.memory_bytes);
-        let is_recent = at.since(prover.suspended_until) <= crowdfold_sched::limits::OFFENCE_MS;
-        let strikes = if is_recent { prover.strikes } else { 0 };
-        let spec = ProverSpec { speed, memory, merges: said.merges, strikes };
+        let strikes = strikes(&prover, at);
+        let spec = ProverSpec { speed, memory, merges: said.merges, most_steps: u64::MAX, strikes };
         let link = self.link;
         self.tell(Command::Joined { link, prover: prover.id, payout, spec, to }).await
     }
@@ -523,19 +558,10 @@ impl Connection {
         let is_known = self.offers.get(&offer.upload).is_none_or(|(_, is_known)| *is_known);
         let job = if is_known { None } else { self.job_of(key.proof, range).await? };
         let offered = Offered { proof: key.proof, task: offer.task.0, range, job };
-        let (written, answered) = oneshot::channel();
-        let gateway = Arc::clone(&self.gateway);
-        {
-            let _turn = gateway.handing_in.turn(key.proof).await;
-            let known = gateway.storage.store.proof(key.proof).await?;
-            if known.is_some_and(|known| known.prover != key.prover) {
-                self.of_another(offer.upload);
-            } else {
-                self.tell(Command::Uploaded(self.link, offered, stored, written)).await?;
-                // Once it is on record the partial upload has no use.
-                answered.await.map_err(|_| Broken::Stopping)?;
-            }
+        if !self.gateway.hand_in(self.link, key.prover, offered, stored).await? {
+            self.of_another(offer.upload);
         }
+        // Once it is on record the partial upload has no use.
         Ok(self.gateway.storage.spool.forget(key).await?)
     }
 

@@ -4,6 +4,7 @@ use std::error::Error as _;
 
 use crowdfold_fold as fold;
 use crowdfold_programs::Program as _;
+use crowdfold_wire::PushError;
 use wasm_bindgen::prelude::*;
 
 use crate::Programs;
@@ -16,6 +17,7 @@ export interface CrowdfoldError extends Error {
   /** What went wrong, for programs; `message` is for people. */
   kind:
     | "UnknownProgram" | "ParameterDigest" | "Argument" | "Memory" | "Randomness" | "Finished" | "Unusable"
+    | "Version" | "Stranger" | "Signature" | "Audience" | "Payout" | "Lifetime" | "Early" | "Expired"
     | "Length" | "Decode" | "Limit" | "Parameters" | "Empty" | "Invalid" | "ParameterFile" | "Step" | "Fold";
 }
 "#;
@@ -55,6 +57,9 @@ pub enum Error {
     /// Parameters that are not those that a session asked for, or can't be used.
     #[error("the parameters can't be used: {0}")]
     Unusable(#[source] crowdfold_prover::Failure),
+    /// A posted task that is not taken.
+    #[error(transparent)]
+    Push(#[from] PushError),
     /// What the folding scheme says.
     #[error(transparent)]
     Fold(#[from] fold::Error),
@@ -72,6 +77,17 @@ impl Error {
             Self::Randomness(_) => "Randomness",
             Self::Finished => "Finished",
             Self::Unusable(_) => "Unusable",
+            Self::Push(error) => match error {
+                PushError::Version { .. } => "Version",
+                PushError::Decode(_) => "Decode",
+                PushError::Stranger(_) => "Stranger",
+                PushError::Key(_) | PushError::Signature(_) => "Signature",
+                PushError::Audience { .. } => "Audience",
+                PushError::Payout { .. } => "Payout",
+                PushError::Lifetime { .. } => "Lifetime",
+                PushError::Early { .. } => "Early",
+                PushError::Expired { .. } => "Expired",
+            },
             Self::Fold(error) => match error {
                 fold::Error::Length { .. } => "Length",
                 fold::Error::Decode { .. } => "Decode",

@@ -5,7 +5,7 @@
 //! good if it is used first.
 //!
 //! [`Session`] is a prover at work for a coordinator; [`Prover`] and [`Segment`] prove what they are given, for tests,
-//! benches, and functions that a coordinator posts tasks to.
+//! benches, and functions that a coordinator posts tasks to, each a [`PushTask`].
 //!
 //! Proving blocks the thread that calls, so in a page it belongs in a worker. Bad arguments never panic: they become
 //! JavaScript errors with a `kind` (see [`Error`]), and the object that was called stays usable.
@@ -14,12 +14,14 @@ mod arguments;
 mod error;
 mod identity;
 mod prover;
+mod push;
 mod segment;
 mod session;
 
 pub use error::Error;
 pub use identity::{derive_identity, public_key};
 pub use prover::Prover;
+pub use push::PushTask;
 pub use segment::Segment;
 pub use session::Session;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crowdfold_fold::{self as fold, ProverParameters, StepFunction};
+use crowdfold_fold::{self as fold, Context, ProverParameters, StepFunction};
 use crowdfold_programs::Program as _;
 use js_sys::Uint8Array;
 use rand_chacha::ChaCha20Rng;
@@ -87,7 +87,18 @@ impl Prover {
         let context = context.read()?;
         let program = self.parameters.step();
         let start = arguments::bytes("start", start, program.state_bytes())?;
-        let segment = fold::Segment::shared(Arc::clone(&self.parameters), context, program.decode_state(&start)?)?;
+        self.segment_at(context, &start)
+    }
+}
+
+impl Prover {
+    /// An empty segment that starts at the state of that encoding.
+    ///
+    /// # Errors
+    /// Those of the folding scheme, and [`Error::Randomness`].
+    pub(crate) fn segment_at(&self, context: Context, start: &[u8]) -> Result<Segment, Error> {
+        let start = self.parameters.step().decode_state(start)?;
+        let segment = fold::Segment::shared(Arc::clone(&self.parameters), context, start)?;
         Ok(Segment::new(segment, rng()?))
     }
 }

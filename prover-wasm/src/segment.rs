@@ -27,6 +27,13 @@ impl Segment {
     fn open(&self) -> Result<&fold::Segment<'static, Programs>, Error> {
         self.segment.as_ref().ok_or(Error::Finished)
     }
+
+    /// Proves one more step, with the input of that encoding. After an error the segment is as it was.
+    pub(crate) fn push_encoded(&mut self, input: &[u8]) -> Result<(), Error> {
+        let segment = self.segment.as_mut().ok_or(Error::Finished)?;
+        let input = segment.parameters().step().decode_input(input)?;
+        Ok(segment.push(&input, &mut self.rng)?)
+    }
 }
 
 #[wasm_bindgen]
@@ -37,10 +44,8 @@ impl Segment {
     /// Throws a `CrowdfoldError`: `Length`, `Limit` or `Decode` for bytes that are no input of the program, `Step` for
     /// an input that it refuses, `Limit` for a full segment, `Finished`, `Argument`.
     pub fn push(&mut self, input: &Uint8Array) -> Result<(), Error> {
-        let segment = self.segment.as_mut().ok_or(Error::Finished)?;
-        let input = arguments::bytes("input", input, segment.parameters().step().max_input_bytes())?;
-        let input = segment.parameters().step().decode_input(&input)?;
-        Ok(segment.push(&input, &mut self.rng)?)
+        let most = self.open()?.parameters().step().max_input_bytes();
+        self.push_encoded(&arguments::bytes("input", input, most)?)
     }
 
     /// Steps proved so far.

@@ -108,7 +108,13 @@ impl Fleet {
     }
 
     fn join(&mut self, id: u64) -> anyhow::Result<()> {
-        let spec = ProverSpec { speed: Speed(50_000 + id), memory: Bytes(1 << 31), merges: false, strikes: 0 };
+        let spec = ProverSpec {
+            speed: Speed(50_000 + id),
+            memory: Bytes(1 << 31),
+            merges: false,
+            most_steps: u64::MAX,
+            strikes: 0,
+        };
         self.step(Event::ProverJoined { prover: ProverId(id), spec })?;
         self.ready(ProverId(id))
     }

@@ -15,6 +15,7 @@ mod options;
 mod output;
 mod params;
 mod prove;
+mod push;
 mod remote;
 mod screen;
 mod serve;
@@ -54,6 +55,9 @@ enum Task {
     /// Who may hand in jobs at a coordinator that does not run, or with --url at one that does.
     #[command(subcommand)]
     Client(clients::Task),
+    /// Functions to which a coordinator posts tasks.
+    #[command(subcommand)]
+    Push(push::Task),
     /// The file of settings.
     #[command(subcommand)]
     Config(config::Task),
@@ -87,6 +91,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Task::Verify(task) => verify::run(&task, json),
         Task::Params(task) => runtime.block_on(params::run(&task, json)),
         Task::Client(task) => runtime.block_on(clients::run(&task, json)),
+        Task::Push(task) => push::run(&task, json),
         Task::Config(task) => config::run(&task, json),
         Task::Backup(task) => runtime.block_on(backup::backup(&task, json)),
         Task::Restore(task) => runtime.block_on(backup::restore(&task, json)),

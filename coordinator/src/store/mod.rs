@@ -37,7 +37,7 @@ pub use faults::Faults;
 pub use job_data::{JobData, JobWriter};
 pub use model::{
     Accepted, At, Client, Counts, Covered, Credit, Ended, IdempotencyKey, JobFilter, Kept, NewClient, NewJob, Progress,
-    Proof, Prover, Record, Role, Seen, StoredJob, TokenHash,
+    Proof, Prover, Record, Role, Seen, Spent, StoredJob, TokenHash,
 };
 pub use sequencer::{
     BatchState, Dropped, Intake, NewBatch, NewSequence, NewTransaction, PendingTransaction, Place, SequencerCounts,

@@ -248,6 +248,15 @@ pub struct Seen {
     pub at: At,
 }
 
+/// What a function to which tasks are posted was asked for on the last day on which it was asked for anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Days since 1970.
+    pub day: u64,
+    /// Steps.
+    pub steps: u64,
+}
+
 /// One credit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Credit {

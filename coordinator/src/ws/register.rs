@@ -33,7 +33,7 @@ impl Register {
     }
 
     /// What is known of a prover that connects; `None` if it can't be written down, which was logged.
-    pub(super) async fn prover(&self, seen: Seen) -> Option<Prover> {
+    pub(crate) async fn prover(&self, seen: Seen) -> Option<Prover> {
         let (answer, answered) = oneshot::channel();
         self.0.send((seen, answer)).await.ok()?;
         answered.await.ok()

@@ -3,10 +3,9 @@
 // What a server does is waited for, with an end.
 #![allow(clippy::disallowed_methods)]
 
-use crate::http::{ONE, PATIENCE, World, catalog, settings};
+use crate::http::{ONE, PATIENCE, World, catalog};
 use crowdfold_coordinator::catalog::Entry;
 use crowdfold_coordinator::server::Server;
-use crowdfold_coordinator::settings::RequestSettings;
 use crowdfold_fold::{Address, Context, Fr, Job, RangeProof, Segment as Chain, StepFunction as _, verify};
 use crowdfold_programs::Program as _;
 use crowdfold_wire::limits::{SUBPROTOCOL, VERSION};
@@ -361,8 +360,7 @@ impl World {
     pub(crate) fn restart(&mut self) {
         let server = self.server.take().expect("it runs");
         self.runtime.block_on(server.kill());
-        let requests = RequestSettings { per_second: 0, ..RequestSettings::default() };
-        let server = Server::start(settings(&self.folder, requests), catalog());
+        let server = Server::start(self.settings.clone(), catalog());
         let server = self.runtime.block_on(server).expect("it starts again");
         self.address = server.address;
         self.server = Some(server);

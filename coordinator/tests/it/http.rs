@@ -54,6 +54,7 @@ pub(crate) struct World {
     pub(crate) server: Option<Server>,
     pub(crate) address: SocketAddr,
     pub(crate) folder: Folder,
+    pub(crate) settings: Settings,
 }
 
 pub(crate) const ONE: [u8; 32] = [1; 32];
@@ -86,17 +87,21 @@ impl World {
     }
 
     fn with(name: &str, requests: RequestSettings) -> Self {
-        let folder = Folder::new(&format!("http-{name}"));
+        Self::start(Folder::new(&format!("http-{name}")), |folder| settings(folder, requests))
+    }
+
+    /// With these settings of a folder.
+    pub(crate) fn start(folder: Folder, settings: impl FnOnce(&Folder) -> Settings) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let settings = settings(&folder, requests);
-        let server = runtime.block_on(Server::start(settings, catalog())).expect("it starts");
+        let settings = settings(&folder);
+        let server = runtime.block_on(Server::start(settings.clone(), catalog())).expect("it starts");
         let clients = [("one", ONE, Role::Client), ("other", OTHER, Role::Client), ("admin", ADMIN, Role::Admin)];
         for (name, token, role) in clients {
             let token = TokenHash(Sha256::digest(token).into());
             let client = NewClient { name: name.into(), role, token, weight: 1, created: Millis(1) };
             runtime.block_on(server.storage.store.add_client(&client)).expect("a client");
         }
-        Self { runtime, address: server.address, server: Some(server), folder }
+        Self { runtime, address: server.address, server: Some(server), folder, settings }
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
@@ -147,7 +152,7 @@ impl World {
     }
 
     /// The value of a metric, 0 if it is not there.
-    fn metric(&self, line: &str) -> u64 {
+    pub(crate) fn metric(&self, line: &str) -> u64 {
         let text = String::from_utf8(self.get("/metrics", None).body).expect("text");
         let found = text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok());
         found.unwrap_or(0)

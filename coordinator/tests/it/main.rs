@@ -13,6 +13,7 @@ mod hostile_proofs;
 mod hostile_slow;
 mod http;
 mod hub;
+mod push;
 mod sequencer;
 mod sequencer_crash;
 mod sequencer_http;

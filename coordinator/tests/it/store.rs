@@ -76,7 +76,7 @@ fn a_newer_database_is_refused() {
         sqlx::query(sql).execute(&db).await.expect("it can be changed");
         db.close().await;
         let error = folder.open_with(Options::default()).await.expect_err("it is newer");
-        assert!(matches!(error, StoreError::Newer { found: 99, known: 2 }), "{error}");
+        assert!(matches!(error, StoreError::Newer { found: 99, known: 3 }), "{error}");
         assert!(error.to_string().contains("use a newer one"), "{error}");
     });
 }

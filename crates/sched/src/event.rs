@@ -32,6 +32,8 @@ pub struct ProverSpec {
     pub memory: Bytes,
     /// Whether it takes merges.
     pub merges: bool,
+    /// A segment for it has no more steps. With fewer than `Config::min_steps` it gets only what is left between others.
+    pub most_steps: u64,
     /// Its bad proofs that are not forgotten, as earlier runs counted them: the next suspension is as long as they say.
     /// Where this run has counted more, that stands.
     pub strikes: u32,

@@ -17,6 +17,8 @@ pub(crate) struct Prover {
     pub(crate) connected: bool,
     pub(crate) memory: u64,
     pub(crate) merges: bool,
+    /// Of a segment.
+    pub(crate) most_steps: u64,
     /// Rows a second, from 1 to [`limits::SPEED`].
     pub(crate) speed: u64,
     /// Segments and merges that it would take now.
@@ -65,6 +67,7 @@ impl Prover {
             connected: true,
             memory: spec.memory.0,
             merges: spec.merges,
+            most_steps: spec.most_steps,
             speed: believable(spec.speed),
             want: 0,
             want_merges: 0,
@@ -97,6 +100,7 @@ impl Prover {
         self.connected = true;
         self.memory = spec.memory.0;
         self.merges = spec.merges;
+        self.most_steps = spec.most_steps;
         self.strikes = self.strikes.max(spec.strikes);
         let said = believable(spec.speed);
         self.speed = self.speed.clamp(said.div_ceil(4), said.saturating_mul(4));
@@ -212,7 +216,10 @@ mod tests {
     use crate::ids::{Bytes, JobId, Millis, Range, Speed};
 
     fn prover(speed: u64) -> Prover {
-        Prover::new(ProverSpec { speed: Speed(speed), memory: Bytes(1), merges: false, strikes: 0 }, Millis(0))
+        Prover::new(
+            ProverSpec { speed: Speed(speed), memory: Bytes(1), merges: false, most_steps: u64::MAX, strikes: 0 },
+            Millis(0),
+        )
     }
 
     #[test]

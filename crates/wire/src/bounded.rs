@@ -195,28 +195,31 @@ impl<T: Wire, const MAX: usize> Wire for List<T, MAX> {
     }
 }
 
-/// Encoded inputs of consecutive steps: at least one, and no more than fit into a frame.
+/// Encoded inputs of consecutive steps: from 1 to `COUNT`, which cost at most `BYTES`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InputList {
+pub struct InputsWithin<const COUNT: usize, const BYTES: usize> {
     inputs: Vec<Bytes<MAX_INPUT_BYTES>>,
     cost: u64,
 }
 
-impl InputList {
-    /// As many of the inputs, from the first on, as fit into a frame and cost at most `credit`; `None` if that is none.
-    /// Takes them out of the iterator only if they fit.
+/// As many inputs as fit into a frame.
+pub type InputList = InputsWithin<MAX_INPUTS_PER_FRAME, MAX_INPUTS_BYTES>;
+
+impl<const COUNT: usize, const BYTES: usize> InputsWithin<COUNT, BYTES> {
+    /// As many of the inputs, from the first on, as fit and cost at most `credit`; `None` if that is none. Takes them out
+    /// of the iterator only if they fit.
     ///
     /// # Errors
-    /// [`BoundError::Limit`] for an input that is too long for any frame.
+    /// [`BoundError::Limit`] for an input that is too long anywhere.
     pub fn fill<'a, I>(inputs: &mut std::iter::Peekable<I>, credit: u64) -> Result<Option<Self>, BoundError>
     where
         I: Iterator<Item = &'a [u8]>,
     {
-        let most = credit.min(MAX_INPUTS_BYTES as u64);
+        let most = credit.min(BYTES as u64);
         let mut list = Self { inputs: Vec::new(), cost: 0 };
         while let Some(input) = inputs.peek() {
             at_most("bytes of an input", MAX_INPUT_BYTES, input.len())?;
-            if list.inputs.len() == MAX_INPUTS_PER_FRAME || list.cost + Self::cost_of(input) > most {
+            if list.inputs.len() == COUNT || list.cost + Self::cost_of(input) > most {
                 break;
             }
             list.cost += Self::cost_of(input);
@@ -237,7 +240,7 @@ impl InputList {
     }
 }
 
-impl Deref for InputList {
+impl<const COUNT: usize, const BYTES: usize> Deref for InputsWithin<COUNT, BYTES> {
     type Target = [Bytes<MAX_INPUT_BYTES>];
 
     fn deref(&self) -> &Self::Target {
@@ -245,7 +248,7 @@ impl Deref for InputList {
     }
 }
 
-impl Wire for InputList {
+impl<const COUNT: usize, const BYTES: usize> Wire for InputsWithin<COUNT, BYTES> {
     fn write(&self, out: &mut Vec<u8>) {
         write_length(self.inputs.len(), out);
         self.inputs.iter().for_each(|input| input.write(out));
@@ -253,10 +256,10 @@ impl Wire for InputList {
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let at = reader.at();
-        let inputs = List::<Bytes<MAX_INPUT_BYTES>, MAX_INPUTS_PER_FRAME>::read(reader)?.0;
-        reader.check(at, inputs.len() as u64, 1, MAX_INPUTS_PER_FRAME as u64)?;
+        let inputs = List::<Bytes<MAX_INPUT_BYTES>, COUNT>::read(reader)?.0;
+        reader.check(at, inputs.len() as u64, 1, COUNT as u64)?;
         let cost = inputs.iter().map(|input| Self::cost_of(input)).sum();
-        reader.check(at, cost, 0, MAX_INPUTS_BYTES as u64)?;
+        reader.check(at, cost, 0, BYTES as u64)?;
         Ok(Self { inputs, cost })
     }
 }

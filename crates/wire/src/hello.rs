@@ -4,8 +4,8 @@ use crate::codec::{Reader, Wire};
 use crate::goodbye::{GoodbyeCode, Violation, ensure};
 use crate::limits::VERSION;
 use crate::message::{Challenge, Hello, kind};
-use crate::names::PublicKey;
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use crate::names::{PublicKey, Unsigned};
+use ed25519_dalek::{Signer, SigningKey};
 
 /// Separates these signatures from all others that the key might make, in any version of the protocol.
 const DOMAIN: &[u8] = b"crowdfold prover hello\0";
@@ -93,10 +93,10 @@ impl Hello {
             let expected = origins.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("`, `");
             return Err(HelloError::Origin { dialled: self.origin.to_string(), expected });
         }
-        let key = VerifyingKey::from_bytes(&self.key.0).ok().filter(|key| !key.is_weak());
-        let key = key.ok_or(HelloError::Key(self.key))?;
-        key.verify_strict(&self.signed_bytes(challenge), &Signature::from_bytes(&self.signature))
-            .map_err(|_| HelloError::Signature(self.key))
+        self.key.verify(&self.signed_bytes(challenge), &self.signature).map_err(|unsigned| match unsigned {
+            Unsigned::Key => HelloError::Key(self.key),
+            Unsigned::Signature => HelloError::Signature(self.key),
+        })
     }
 }
 

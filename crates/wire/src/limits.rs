@@ -112,7 +112,30 @@ pub const MESSAGE_INTERVAL_MS: u64 = 10;
 /// do not cost more than they carry.
 pub const SMALL_BULK_BYTES: usize = 4 << 10;
 
+/// The version of posted tasks that this crate speaks. A function does not take those of another one:
+/// [`PushError::Version`](crate::PushError::Version).
+pub const PUSH_VERSION: u16 = 1;
+/// Bytes of a function's URL. A longer text does not decode, and can't be set.
+pub const MAX_URL_BYTES: usize = 1024;
+/// Steps of a posted task. More do not decode; a coordinator can't be set to post more.
+pub const MAX_PUSH_STEPS: usize = 8192;
+/// Bytes of all inputs of a posted task with their overhead. More do not decode; a coordinator posts as many as fit.
+pub const MAX_PUSH_INPUTS_BYTES: usize = 4 << 20;
+/// Bytes of a posted task. A longer one is not decoded, and a function does not read it.
+pub const MAX_PUSH_BYTES: usize = MAX_PUSH_INPUTS_BYTES + MAX_STATE_BYTES + (4 << 10);
+/// Seconds after its issue in which a coordinator lets a function begin with a task.
+pub const PUSH_LIFETIME_S: u64 = 120;
+/// Seconds that a task may live, for which functions remember its nonce. One that would live longer is not taken:
+/// [`PushError::Lifetime`](crate::PushError::Lifetime).
+pub const MAX_PUSH_LIFETIME_S: u64 = 600;
+/// Seconds by which a function's clock may be behind its coordinator's. A task from further ahead is not taken:
+/// [`PushError::Early`](crate::PushError::Early).
+pub const PUSH_SKEW_S: u64 = 60;
+
 const _: () = {
+    assert!(MAX_INPUT_BYTES + INPUT_OVERHEAD_BYTES <= MAX_PUSH_INPUTS_BYTES && PUSH_LIFETIME_S <= MAX_PUSH_LIFETIME_S);
+    // What a posted task has beside its state and inputs: two texts, and less than half a KiB of fixed length.
+    assert!(MAX_URL_BYTES + MAX_PROGRAM_BYTES + 512 <= 4 << 10);
     assert!(MAX_INPUT_BYTES + INPUT_OVERHEAD_BYTES <= MAX_INPUTS_BYTES);
     assert!((MAX_INPUT_BYTES + INPUT_OVERHEAD_BYTES) as u64 <= INITIAL_CREDIT_BYTES);
     assert!(INITIAL_CREDIT_BYTES <= MAX_CREDIT_BYTES);

@@ -2,6 +2,7 @@
 
 use crate::codec::{DecodeError, Reader, Wire};
 use crowdfold_fold::{Address, Job, ParameterDigest};
+use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -67,6 +68,22 @@ impl UploadId {
 impl From<ParameterDigest> for ParametersId {
     fn from(digest: ParameterDigest) -> Self {
         Self(digest.element().to_bytes())
+    }
+}
+
+/// Why a signature is not that of a key.
+pub(crate) enum Unsigned {
+    /// The key is no Ed25519 key, or one of the few that sign everything.
+    Key,
+    /// The signature does not verify.
+    Signature,
+}
+
+impl PublicKey {
+    /// Verifies a signature strictly: one encoding, no keys of small order.
+    pub(crate) fn verify(&self, bytes: &[u8], signature: &[u8; 64]) -> Result<(), Unsigned> {
+        let key = VerifyingKey::from_bytes(&self.0).ok().filter(|key| !key.is_weak()).ok_or(Unsigned::Key)?;
+        key.verify_strict(bytes, &Signature::from_bytes(signature)).map_err(|_| Unsigned::Signature)
     }
 }
 

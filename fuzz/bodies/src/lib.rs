@@ -22,13 +22,13 @@ pub use fixture::{program, small_parameters};
 pub use layout::{ParameterLayout, Section};
 pub use mutation::{Edit, modified, with_hole};
 pub use rollup::{batch, program_name, step_input, transaction};
-pub use wire::{from_coordinator, from_prover, session};
+pub use wire::{from_coordinator, from_prover, push_task, session};
 
 /// A target's name and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("range_proof", range_proof),
     ("parameters", parameters),
     ("prover_parameters", prover_parameters),
@@ -40,6 +40,7 @@ pub const TARGETS: [Target; 12] = [
     ("program_name", program_name),
     ("from_prover", from_prover),
     ("from_coordinator", from_coordinator),
+    ("push_task", push_task),
     ("session", session),
 ];
 

@@ -4,7 +4,8 @@ use crowdfold_fold::Address;
 use crowdfold_wire::limits::MAX_QUEUE_BYTES;
 use crowdfold_wire::{
     Capabilities, Challenge, CoordinatorSession, Event, FromCoordinator, FromProver, Hello, HostKind, List, Millis,
-    ProverSession, PublicKey, Ready, SessionId, SigningKey, Stored, Text, UploadReceiver, Welcome, Within,
+    ProverSession, PublicKey, PushError, PushGate, PushTask, Ready, SessionId, SigningKey, Stored, Text,
+    UploadReceiver, Welcome, Within,
 };
 
 /// `FromProver::decode`: what decodes encodes to the same bytes.
@@ -23,6 +24,22 @@ pub fn from_prover(data: &[u8]) {
 pub fn from_coordinator(data: &[u8]) {
     let Ok(message) = FromCoordinator::decode(data) else { return };
     assert_eq!(message.encode(), data, "a coordinator's message has two encodings");
+}
+
+/// `PushTask::decode`: what decodes encodes to the same bytes, and no function takes what was not signed.
+///
+/// # Panics
+/// When one of that does not hold.
+pub fn push_task(data: &[u8]) {
+    let Ok(task) = PushTask::decode(data) else { return };
+    assert_eq!(task.encode(), data, "a task has two encodings");
+    // The key with which the committed tasks are signed.
+    let keys = [PublicKey(SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes())];
+    let gate = PushGate { keys: &keys, audience: &task.audience, payout: task.payout, now_s: task.issued_s };
+    let mut stranger = task.clone();
+    stranger.nonce[0] ^= 1;
+    let stranger = stranger.verify(&gate).expect_err("nobody signed it");
+    assert!(matches!(stranger, PushError::Stranger(_) | PushError::Signature(_)), "{stranger}");
 }
 
 /// Arbitrary frames to both ends of an open connection: nothing panics, the queues stay within their limits, and an end

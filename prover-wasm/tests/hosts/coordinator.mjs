@@ -151,6 +151,8 @@ export async function startCoordinator(options = {}) {
     get url() {
       return `http://127.0.0.1:${port}`;
     },
+    /** The key with which it signs tasks for functions. */
+    pushKey: async () => (await run("coordinator", "push", "key", "--data", data)).trim(),
     /** What it wrote on standard error so far. */
     get log() {
       return log;

@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { copyFile, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -23,11 +23,17 @@ const KINDS = { js: "esModule", mjs: "esModule", wasm: "wasm", params: "data" };
  *
  * @param {string[]} modules names, the first one the Worker's own
  * @param {Record<string, string>} bindings texts in its environment
+ * @param {{port?: number, ledger?: boolean}} options where it listens, and whether it has Durable Objects of `PushLedger`
  */
-function config(modules, bindings) {
+function config(modules, bindings, { port = 0, ledger = false }) {
   const text = JSON.stringify;
   const module = (name, i) => `(name = ${text(name)}, ${KINDS[kindOf(name)]} = embed "${i}")`;
-  const binding = ([name, value]) => `(name = ${text(name)}, text = ${text(value)})`;
+  const all = Object.entries(bindings).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`);
+  if (ledger) all.push(`(name = "LEDGER", durableObjectNamespace = "PushLedger")`);
+  const objects = `
+  durableObjectNamespaces = [(className = "PushLedger", uniqueKey = "crowdfold-push-ledger")],
+  durableObjectStorage = (localDisk = "objects"),`;
+  const disk = `(name = "objects", disk = (path = "objects", writable = true)),`;
   return `
 using Workerd = import "/workerd/workerd.capnp";
 
@@ -35,13 +41,14 @@ const config :Workerd.Config = (
   services = [
     (name = "main", worker = .worker),
     (name = "internet", network = (allow = ["public", "private"])),
+    ${ledger ? disk : ""}
   ],
-  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
 );
 
 const worker :Workerd.Worker = (
   modules = [${modules.map(module).join(", ")}],
-  bindings = [${Object.entries(bindings).map(binding).join(", ")}],
+  bindings = [${all.join(", ")}],${ledger ? objects : ""}
   compatibilityDate = "2026-11-01",
 );
 `;
@@ -69,13 +76,15 @@ async function listening(child) {
  *
  * @param {Record<string, URL>} modules file of each module, the Worker's own first
  * @param {Record<string, string>} bindings texts in its environment
+ * @param {{port?: number, ledger?: boolean}} options as of `config`
  */
-async function startWorker(modules, bindings) {
+async function startWorker(modules, bindings, options = {}) {
   if (!existsSync(PROGRAM)) throw new Error(`no workerd at ${PROGRAM}: run \`./just setup\`, on Linux`);
   // The configuration can only embed files that lie beside it.
   const folder = await mkdtemp(join(tmpdir(), "crowdfold-workerd-"));
   await Promise.all(Object.values(modules).map((from, i) => copyFile(from, join(folder, String(i)))));
-  await writeFile(join(folder, "config.capnp"), config(Object.keys(modules), bindings));
+  await mkdir(join(folder, "objects"));
+  await writeFile(join(folder, "config.capnp"), config(Object.keys(modules), bindings, options));
   const child = spawn(PROGRAM, ["serve", "--control-fd=3", "config.capnp"], {
     cwd: folder,
     stdio: ["ignore", "inherit", "pipe", "pipe"],
@@ -124,10 +133,12 @@ export async function startWorkerd(variant, parameters) {
  * Starts workerd with the template of a Worker and the whole package.
  *
  * @param {Record<string, string>} env the Worker's environment
+ * @param {string} name of the template's file
+ * @param {{port?: number, ledger?: boolean}} options as of `config`
  */
-export async function startTemplate(env) {
+export async function startTemplate(env, name = "worker.js", options = {}) {
   const whole = new URL("prover/", PACKAGES);
-  const modules = { "worker.js": new URL("workerd/worker.js", TEMPLATES) };
+  const modules = { [name]: new URL(`workerd/${name}`, TEMPLATES) };
   // The name by which it is imported is resolved like a path.
   modules["@crowdfold/prover/workerd"] = new URL("workerd.js", whole);
   for (const name of await readdir(whole)) {
@@ -136,5 +147,5 @@ export async function startTemplate(env) {
   for (const name of [`${STEM}.js`, `${STEM}_bg.wasm`]) {
     modules[`@crowdfold/prover/wasm/edge/${name}`] = new URL(`wasm/edge/${name}`, whole);
   }
-  return startWorker(modules, env);
+  return startWorker(modules, env, options);
 }

@@ -9,6 +9,8 @@ import type { Host } from "./drive.js";
 import { openFolder } from "./files.js";
 import { pull } from "./pull.js";
 import type { Pulled, PullOptions } from "./pull.js";
+import { createPushHandler as createHandler } from "./push.js";
+import type { PushHandler, PushOptions } from "./push.js";
 import * as wasm from "./wasm/single/crowdfold_prover.js";
 
 export { drive } from "./drive.js";
@@ -16,6 +18,9 @@ export type { DriveEvent, Driver, Host, Settings } from "./drive.js";
 export { openFolder } from "./files.js";
 export { Refused } from "./pull.js";
 export type { Pulled, PullOptions } from "./pull.js";
+export { listener } from "./listener.js";
+export * from "./push-stores.js";
+export type { PushCache, PushCoordinator, PushHandler, PushOptions } from "./push.js";
 export type * from "./types.js";
 
 /** Memory that the prover says it has, unless it is told otherwise. */
@@ -71,4 +76,14 @@ export async function runOnce(options: NodeOptions): Promise<Pulled> {
     if (error instanceof WebAssembly.RuntimeError) wasm.__wbg_reset_state();
     throw error;
   }
+}
+
+/**
+ * Makes a handler of requests, by which coordinators post tasks. What `runOnce` folds in the same process ends too
+ * if a task traps.
+ *
+ * @throws {RangeError} if the options can't be
+ */
+export function createPushHandler(options: PushOptions): PushHandler {
+  return createHandler(load, options);
 }

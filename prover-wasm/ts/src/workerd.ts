@@ -5,12 +5,16 @@ import { download } from "./download.js";
 import type { Host } from "./drive.js";
 import { pull } from "./pull.js";
 import type { Pulled, PullOptions } from "./pull.js";
+import { createPushHandler as createHandler } from "./push.js";
+import type { PushHandler, PushOptions } from "./push.js";
 import * as wasm from "./wasm/edge/crowdfold_prover.js";
 import module from "./wasm/edge/crowdfold_prover_bg.wasm";
 
 export type { DriveEvent } from "./drive.js";
 export { Refused } from "./pull.js";
 export type { Pulled, PullOptions } from "./pull.js";
+export * from "./push-stores.js";
+export type { PushCache, PushCoordinator, PushHandler, PushOptions } from "./push.js";
 export type * from "./types.js";
 
 /** Memory that the module may take. */
@@ -73,4 +77,14 @@ function host(): Host {
     // In production clocks stand still but for input and output, timers among it: without them no budget would end.
     breathe: () => new Promise((resolve) => setTimeout(resolve, 0)),
   };
+}
+
+/**
+ * Makes a handler of requests, by which coordinators post tasks. Do not fold with `runOnce` in the same isolate:
+ * there is memory for one.
+ *
+ * @throws {RangeError} if the options can't be
+ */
+export function createPushHandler(options: PushOptions): PushHandler {
+  return createHandler(() => wasm, options);
 }

@@ -108,7 +108,13 @@ impl Fleet {
         };
         self.tabs.insert(id, tab);
         self.at(now + ms(left * 1000.0).max(1), What::Leave(id));
-        let spec = ProverSpec { speed: Speed(ms(said)), memory: Bytes(1 << 32), merges: false, strikes: 0 };
+        let spec = ProverSpec {
+            speed: Speed(ms(said)),
+            memory: Bytes(1 << 32),
+            merges: false,
+            most_steps: u64::MAX,
+            strikes: 0,
+        };
         self.inbox.push_back(Event::ProverJoined { prover: ProverId(id), spec });
         self.ask(id);
     }

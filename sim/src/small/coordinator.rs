@@ -359,7 +359,13 @@ impl Coordinator {
         env.check.ensure(sent.is_ok(), || format!("a welcome is refused: {sent:?}"));
         let said = &hello.capabilities;
         let speed = Speed(if said.rows_per_second == 0 { 10_000 } else { said.rows_per_second });
-        let spec = ProverSpec { speed, memory: Bytes(said.memory_bytes), merges: said.merges, strikes: 0 };
+        let spec = ProverSpec {
+            speed,
+            memory: Bytes(said.memory_bytes),
+            merges: said.merges,
+            most_steps: u64::MAX,
+            strikes: 0,
+        };
         self.inbox.push_back(Event::ProverJoined { prover, spec });
     }
 

@@ -1,5 +1,6 @@
 //! The database as one SQLite file: one connection that writes, some that read.
 
+mod push;
 mod read;
 mod rows;
 mod sequencer;
@@ -27,9 +28,10 @@ use rows::{int, unsigned};
 pub use sequencer::DepositConflict;
 
 /// Every version of the schema, in order. One that was released is never changed: a change is a further one.
-const MIGRATIONS: [(&str, &str); 2] = [
+const MIGRATIONS: [(&str, &str); 3] = [
     ("init", include_str!("../../../migrations/0001_init.sql")),
     ("sequencer", include_str!("../../../migrations/0002_sequencer.sql")),
+    ("push", include_str!("../../../migrations/0003_push.sql")),
 ];
 
 /// [`Store`] in an SQLite file.

@@ -118,7 +118,13 @@ mod tests {
             step(Event::RangeRestored { job: JOB, range, proof, prover, standing });
         }
         for (prover, memory) in [(1, 1000), (2, 1)] {
-            let spec = ProverSpec { speed: Speed(1000), memory: Bytes(memory), merges: false, strikes: 0 };
+            let spec = ProverSpec {
+                speed: Speed(1000),
+                memory: Bytes(memory),
+                merges: false,
+                most_steps: u64::MAX,
+                strikes: 0,
+            };
             step(Event::ProverJoined { prover: ProverId(prover), spec });
             step(Event::Ready { prover: ProverId(prover), segments: 1, merges: 0 });
         }

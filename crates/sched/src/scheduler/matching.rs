@@ -82,7 +82,7 @@ impl Scheduler {
         None
     }
 
-    /// `steps`, if the prover can fold them before the job's deadline and within the longest lease.
+    /// `steps`, if the prover takes as many, and can fold them before the job's deadline and within the longest lease.
     fn fits(&self, prover: &Prover, id: JobId, steps: u64) -> Option<u64> {
         let job = self.jobs.get(&id)?;
         let took = prover.duration(steps, job.spec.rows);
@@ -90,7 +90,8 @@ impl Scheduler {
         // Who takes too long for the least number of steps would keep them from others for ever longer.
         let patient = took <= self.config.target_ms.saturating_mul(limits::PATIENCE);
         let longest = job.spec.deadline.since(self.now).min(limits::LEASE_MS / 4);
-        (patient && wait <= longest && steps <= limits::SEGMENT_STEPS).then_some(steps)
+        let most = limits::SEGMENT_STEPS.min(prover.most_steps);
+        (patient && wait <= longest && steps <= most).then_some(steps)
     }
 
     /// How many steps a prover should get of a job at most; `None` if it can't do even the least number in time.
@@ -114,7 +115,7 @@ impl Scheduler {
         let left = job.spec.deadline.since(prover.busy_until.max(self.now)).min(limits::LEASE_MS / 4);
         let in_time = prover.steps_in(left, job.spec.rows);
         // Gaps can be shorter than the least number, so what is too long is found out by the one who knows the gap.
-        Some(target.min(share).min(in_time.max(1)))
+        Some(target.min(share).min(in_time.max(1)).min(prover.most_steps))
     }
 
     /// Steps of what is left of a job that a prover should get so that it ends when all others do that work on the job or

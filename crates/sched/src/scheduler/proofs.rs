@@ -281,7 +281,8 @@ impl Scheduler {
         let now = self.now;
         if !self.provers.contains_key(&id) {
             // Its proof was checked in before a crash, and it did not come back since.
-            let nobody = ProverSpec { speed: Speed(0), memory: Bytes(0), merges: false, strikes: 0 };
+            let nobody =
+                ProverSpec { speed: Speed(0), memory: Bytes(0), merges: false, most_steps: u64::MAX, strikes: 0 };
             if self.prover_joined(id, nobody).is_err() {
                 return;
             }

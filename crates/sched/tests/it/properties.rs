@@ -63,7 +63,11 @@ impl Model {
             2 => Event::JobCancelled { job: JobId(u64::from(a) % (self.next_job + 2)) },
             3 | 4 => {
                 let (speed, memory) = (Speed(u64::from(a) % 5_000), Bytes(u64::from(a % 2_000)));
-                Event::ProverJoined { prover, spec: ProverSpec { speed, memory, merges: a % 2 == 0, strikes: 0 } }
+                let most_steps = if b % 4 == 0 { u64::from(b % 64) } else { u64::MAX };
+                Event::ProverJoined {
+                    prover,
+                    spec: ProverSpec { speed, memory, merges: a % 2 == 0, most_steps, strikes: 0 },
+                }
             }
             5 => Event::ProverLeft { prover },
             6..=11 => Event::Ready { prover, segments: a % 4, merges: a % 3 },
@@ -233,7 +237,8 @@ fn run(choices: &[Choice]) -> (Vec<Event>, Vec<Vec<Effect>>, Scheduler) {
     (events, all, scheduler)
 }
 
-const PASSER_BY: ProverSpec = ProverSpec { speed: Speed(1), memory: Bytes(1), merges: false, strikes: 0 };
+const PASSER_BY: ProverSpec =
+    ProverSpec { speed: Speed(1), memory: Bytes(1), merges: false, most_steps: u64::MAX, strikes: 0 };
 
 proptest! {
     #[test]

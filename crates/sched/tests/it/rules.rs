@@ -32,6 +32,36 @@ fn length_follows_speed_and_shrinks_at_the_tail() {
 }
 
 #[test]
+fn nobody_gets_longer_segments_than_it_takes() {
+    let spec_of =
+        |most_steps| ProverSpec { speed: Speed(4000), memory: Bytes(1000), merges: false, most_steps, strikes: 0 };
+    let mut world = World::new();
+    world.job(1, spec(1000));
+    let mut from = 0;
+    for (prover, most, expected) in [(1, 7, 7), (2, u64::MAX, 40), (3, 2, 2)] {
+        world.step(Event::ProverJoined { prover: ProverId(prover), spec: spec_of(most) });
+        let got: Vec<_> = segments(&world.ready(prover, 1)).iter().map(|segment| segment.range).collect();
+        assert_eq!(got, [range(from, from + expected)], "prover {prover}");
+        from += expected;
+    }
+    // Below the least length there is nothing for it, and a rest that is short is not added to what it gets.
+    world.step(Event::ProverJoined { prover: ProverId(4), spec: spec_of(1) });
+    assert!(segments(&world.ready(4, 1)).is_empty());
+    let mut world = World::new();
+    world.job(1, spec(8));
+    world.step(Event::ProverJoined { prover: ProverId(1), spec: spec_of(7) });
+    assert!(segments(&world.ready(1, 1))[0].range.steps() <= 7);
+    // Nor does it get a duplicate of what is longer.
+    let mut world = World::new();
+    world.job(1, spec(2));
+    assert_eq!(world.worker_of(1, 1000).range, range(0, 2));
+    world.step(Event::ProverJoined { prover: ProverId(2), spec: spec_of(1) });
+    assert!(segments(&world.ready(2, 1)).is_empty());
+    world.step(Event::ProverJoined { prover: ProverId(3), spec: spec_of(2) });
+    assert_eq!(segments(&world.ready(3, 1)).iter().map(|copy| copy.range).collect::<Vec<_>>(), [range(0, 2)]);
+}
+
+#[test]
 fn all_who_work_on_a_job_end_together() {
     // Of two provers the second is four times as fast; both hand in and ask again when they are done.
     let mut world = World::with(Config { target_ms: 120_000, min_steps: 1, ..Config::default() });
@@ -310,7 +340,8 @@ fn bad_proofs_suspend_for_growing_times() {
 fn bad_proofs_of_earlier_runs_count() {
     let mut world = World::new();
     world.job(1, spec(100_000));
-    let spec = |strikes| ProverSpec { speed: Speed(1000), memory: Bytes(1000), merges: false, strikes };
+    let spec =
+        |strikes| ProverSpec { speed: Speed(1000), memory: Bytes(1000), merges: false, most_steps: u64::MAX, strikes };
     let joined = |prover, strikes| Event::ProverJoined { prover: ProverId(prover), spec: spec(strikes) };
     // The second one says less than this run has counted, as one whose verdict was still being written down.
     for (prover, strikes, again, ms) in [(1, 3, 3, 480_000), (2, 2, 0, 240_000), (3, 0, 1, 120_000)] {

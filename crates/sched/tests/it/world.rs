@@ -101,7 +101,7 @@ impl World {
     }
 
     pub(crate) fn join(&mut self, prover: u64, speed: u64, memory: u64, merges: bool) -> Vec<Effect> {
-        let spec = ProverSpec { speed: Speed(speed), memory: Bytes(memory), merges, strikes: 0 };
+        let spec = ProverSpec { speed: Speed(speed), memory: Bytes(memory), merges, most_steps: u64::MAX, strikes: 0 };
         self.step(Event::ProverJoined { prover: ProverId(prover), spec })
     }
 

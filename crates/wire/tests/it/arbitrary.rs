@@ -1,11 +1,12 @@
 //! Strategies for all messages.
 
 use crowdfold_fold::{Address, Job};
+use crowdfold_wire::limits::PUSH_VERSION;
 use crowdfold_wire::{
     Blob, Bytes, Cancel, CancelReason, Capabilities, Challenge, Chunk, Credit, FromCoordinator, FromProver, Goodbye,
-    GoodbyeCode, Hello, HostKind, InputList, Inputs, List, Merge, Offer, Outcome, ParametersId, Ping, Pong, Progress,
-    PublicKey, Ready, Release, ReleaseReason, Segment, SessionId, Stored, TaskId, Text, UploadId, Verdict, Want,
-    Welcome, Within,
+    GoodbyeCode, Hello, HostKind, InputList, Inputs, InputsWithin, List, Merge, Offer, Outcome, ParametersId, Ping,
+    Pong, Progress, PublicKey, PushTask, Ready, Release, ReleaseReason, Segment, SessionId, Stored, TaskId, Text,
+    UploadId, Verdict, Want, Welcome, Within,
 };
 use proptest::prelude::*;
 
@@ -226,4 +227,37 @@ pub(crate) fn arb_from_coordinator() -> impl Strategy<Value = FromCoordinator> {
         any::<u64>().prop_map(|number| Ping { number }.into()),
         any::<u64>().prop_map(|number| Pong { number }.into()),
     ]
+}
+
+pub(crate) fn arb_push() -> impl Strategy<Value = PushTask> {
+    let inputs = prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..8);
+    let inputs = inputs.prop_map(|inputs| {
+        let mut inputs = inputs.iter().map(Vec::as_slice).peekable();
+        InputsWithin::fill(&mut inputs, u64::MAX).expect("short inputs").expect("at least one")
+    });
+    let names = (any::<[u8; 32]>(), arb_text(), any::<[u8; 32]>(), arb_text());
+    let rest = (any::<(u64, u64)>(), arb_job(), any::<[u8; 32]>(), any::<[u8; 20]>(), arb_bytes());
+    let signature = any::<([u8; 32], [u8; 32])>();
+    (names, rest, inputs, signature).prop_map(|(names, rest, inputs, (r, s))| {
+        let (key, audience, nonce, program) = names;
+        let ((issued_s, expires_s), job, parameters, payout, start) = rest;
+        let mut signature = [0; 64];
+        signature[..32].copy_from_slice(&r);
+        signature[32..].copy_from_slice(&s);
+        PushTask {
+            version: PUSH_VERSION,
+            key: PublicKey(key),
+            audience,
+            nonce,
+            issued_s,
+            expires_s,
+            job,
+            program,
+            parameters: ParametersId(parameters),
+            payout: Address(payout),
+            start,
+            inputs,
+            signature,
+        }
+    })
 }

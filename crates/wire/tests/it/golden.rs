@@ -1,6 +1,6 @@
 //! Golden values: the bytes of each message. `./just golden` writes `crates/wire/golden.txt` anew.
 
-use crate::samples::{challenge, from_coordinator, from_prover, unsigned_hello};
+use crate::samples::{challenge, from_coordinator, from_prover, push, unsigned_hello, unsigned_push};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -25,6 +25,8 @@ fn values() -> String {
     for (side, name, frame) in prover.chain(coordinator) {
         let _ = writeln!(text, "{side} {name} = {}", hex(&frame));
     }
+    let _ = writeln!(text, "PushTask = {}", hex(&push().encode()));
+    let _ = writeln!(text, "signed by PushTask = {}", hex(&unsigned_push().signed_bytes()));
     let _ = writeln!(text, "signed by Hello = {}", hex(&unsigned_hello().signed_bytes(&challenge())));
     text
 }

@@ -6,6 +6,7 @@ mod common;
 mod golden;
 mod handshake;
 mod limits;
+mod push;
 mod resume;
 mod samples;
 mod session;

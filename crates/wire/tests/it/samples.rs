@@ -3,9 +3,9 @@
 use crowdfold_fold::{Address, Job};
 use crowdfold_wire::{
     Blob, Bytes, Cancel, CancelReason, Capabilities, Challenge, Chunk, Credit, FromCoordinator, FromProver, Goodbye,
-    GoodbyeCode, Hello, HostKind, InputList, Inputs, List, Merge, Offer, Outcome, ParametersId, Ping, Pong, Progress,
-    PublicKey, Ready, Release, ReleaseReason, Segment, SessionId, SigningKey, Stored, TaskId, Text, UploadId, Verdict,
-    Want, Welcome, Within,
+    GoodbyeCode, Hello, HostKind, Inputs, InputsWithin, List, Merge, Offer, Outcome, ParametersId, Ping, Pong,
+    Progress, PublicKey, PushTask, Ready, Release, ReleaseReason, Segment, SessionId, SigningKey, Stored, TaskId, Text,
+    UploadId, Verdict, Want, Welcome, Within,
 };
 
 pub(crate) const ORIGIN: &str = "https://prove.example";
@@ -26,10 +26,10 @@ pub(crate) fn number<const LEAST: u64, const MOST: u64>(number: u64) -> Within<L
     Within::new(number).expect("within limits")
 }
 
-pub(crate) fn inputs(inputs: &[&[u8]]) -> InputList {
+pub(crate) fn inputs<const COUNT: usize, const BYTES: usize>(inputs: &[&[u8]]) -> InputsWithin<COUNT, BYTES> {
     let mut rest = inputs.iter().copied().peekable();
-    let list = InputList::fill(&mut rest, u64::MAX).expect("short inputs").expect("at least one");
-    assert!(rest.next().is_none(), "they fit into a frame");
+    let list = InputsWithin::fill(&mut rest, u64::MAX).expect("short inputs").expect("at least one");
+    assert!(rest.next().is_none(), "they fit");
     list
 }
 
@@ -113,6 +113,29 @@ pub(crate) fn stored(upload: UploadId, bytes: u64) -> Stored {
 
 pub(crate) fn goodbye() -> Goodbye {
     Goodbye { code: GoodbyeCode::Closing, text: text("the coordinator restarts; connect again in a while") }
+}
+
+/// Before it is signed.
+pub(crate) fn unsigned_push() -> PushTask {
+    PushTask {
+        version: 1,
+        key: PublicKey([0; 32]),
+        audience: text("https://fold.example/push"),
+        nonce: [8; 32],
+        issued_s: 1_800_000_000,
+        expires_s: 1_800_000_120,
+        job: job(),
+        program: text("squarings/1/10000"),
+        parameters: ParametersId([4; 32]),
+        payout: Address([9; 20]),
+        start: Bytes::new([1; 32]).expect("a short state"),
+        inputs: inputs(&[b"one", b"", b"three"]),
+        signature: [0; 64],
+    }
+}
+
+pub(crate) fn push() -> PushTask {
+    unsigned_push().sign(&key())
 }
 
 const UPLOAD: UploadId = UploadId([6; 32]);
