@@ -115,16 +115,16 @@ impl Prover {
     }
 
     /// It folded so many rows since it was last heard of. A quarter of the estimate is new with each sample, and a sample
-    /// counts as at most twice and at least half of it. The first samples make up half of the estimate, and may be eight
+    /// counts as at most twice and at least half of it. The first samples make up three quarters of it, and may be eight
     /// times or an eighth of it: what a prover says of itself before it has folded anything is a guess.
     pub(crate) fn folded(&mut self, rows: u64, now: Millis) {
         self.sample.1 = self.sample.1.saturating_add(rows);
         let elapsed = now.since(self.sample.0);
         if elapsed >= SAMPLE_MS {
             let seen = u128::from(self.sample.1) * 1000 / u128::from(elapsed);
-            let (old, span) = if self.samples < SAMPLES { (1, 8) } else { (3, 2) };
+            let (old, new, span) = if self.samples < SAMPLES { (1, 3, 8) } else { (3, 1, 2) };
             let seen = u64::try_from(seen).unwrap_or(u64::MAX).clamp(self.speed / span, self.speed * span);
-            self.speed = believable(Speed((self.speed * old + seen).div_ceil(old + 1)));
+            self.speed = believable(Speed((self.speed * old + seen * new).div_ceil(old + new)));
             self.samples = (self.samples + 1).min(SAMPLES);
             self.sample = (now, 0);
         }
