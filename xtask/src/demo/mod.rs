@@ -31,7 +31,7 @@ use processes::{Coordinator, Prover};
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Signed transactions to send.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(long, default_value_t = 192, value_parser = clap::value_parser!(u64).range(1..=1024))]
     transactions: u64,
     /// Native provers, beside the tab and the edge function.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=64))]
