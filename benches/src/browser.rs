@@ -1,7 +1,6 @@
 //! Chromium as the benchmarks use it: packages built by xtask, and a script of `benches/browser/` that drives the
 //! pages.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -62,9 +61,9 @@ impl Browser {
         let driver = root.join("benches/browser").join(name).with_extension("mjs");
         succeed(Command::new("node").arg(&driver).arg("--check"), "the browser is not ready")?;
         eprintln!("building WASM packages");
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        build.current_dir(root).args(["run", "--quiet", "-p", "xtask", "--", "wasm"]).args(packages);
+        // It builds the coordinator, too, which some scripts start.
+        let mut build = Command::new(root.join("scripts/xtask"));
+        build.arg("wasm").args(packages);
         succeed(&mut build, "the WASM packages could not be built")?;
         let folder = root.join("target/bench").join(name);
         fs::create_dir_all(&folder)?;

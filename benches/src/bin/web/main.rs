@@ -5,10 +5,8 @@
 // Measuring needs a clock, and the result goes to standard output.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
-use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{Context as _, ensure};
 use clap::{Parser, ValueEnum};
 use crowdfold_bench::browser::{Browser, Race, Work};
 use crowdfold_bench::payments;
@@ -122,15 +120,6 @@ fn package(browser: &Browser) -> anyhow::Result<Vec<Measure>> {
     ])
 }
 
-/// The tests' helpers start a coordinator of the development profile.
-fn build_coordinator(root: &Path) -> anyhow::Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.current_dir(root).args(["build", "--quiet", "-p", "crowdfold-coordinator", "-p", "xtask", "--bins"]);
-    ensure!(build.status().context("running cargo")?.success(), "the coordinator can't be built: see above");
-    Ok(())
-}
-
 fn run(cli: &Cli) -> anyhow::Result<()> {
     let root = report::root()?;
     let wants = |part| cli.only.is_none_or(|only| only == part);
@@ -140,7 +129,6 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         measures.extend(steps(&Browser::prepare(root, "web", &packages)?)?);
     }
     if wants(Part::Package) {
-        build_coordinator(root)?;
         measures.extend(package(&Browser::prepare(root, "volunteers", &["--in-tests"])?)?);
     }
     report::tell("web", &measures, cli.only.is_some())
